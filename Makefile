@@ -1,0 +1,74 @@
+# Claimsight: `make` lists what there is to do.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL = $(BIN)/uv pip install --quiet --require-hashes --requirement $< --python
+ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it, so that spaces and quotes survive
+.DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
+.DELETE_ON_ERROR:
+.PHONY: help setup lock run simulate test test-unit test-property check bench mlflow clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/dev.stamp ## make .venv with all that development needs (PYTHON=python3.12 for another Python)
+	@echo "Ready: make run, make check, make test"
+
+lock: .venv/uv.stamp ## re-make requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
+	@sh deploy/local/lock.sh $(if $(UPGRADE),--upgrade)
+
+run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a generated book (CLAIMS= WEEKS= SEED=); AS_OF=date
+	@$(BIN)/python -m deploy.local.run $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) $(call ASKED,AS_OF,as-of) \
+		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
+
+simulate: OUT ?= .claimsight/book
+simulate: export OUT := $(OUT)
+simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS= SEED=
+	@$(BIN)/python -m deploy.local.simulate $(call ASKED,OUT,out) \
+		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
+
+test: .venv/dev.stamp ## run all tests and the examples in docstrings
+	@$(BIN)/python -m pytest
+
+test-unit: .venv/dev.stamp ## run the unit tests
+	@$(BIN)/python -m pytest tests/unit
+
+test-property: .venv/dev.stamp ## run the property tests
+	@$(BIN)/python -m pytest tests/property
+
+check: .venv/dev.stamp ## format, lint, types, import rules; changes nothing
+	@$(BIN)/ruff format --check && $(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+bench: .venv/run.stamp ## run every benchmark
+	@$(BIN)/python -m deploy.bench
+
+bench-%: .venv/run.stamp ## run one benchmark: make bench-etl
+	@$(BIN)/python -m deploy.bench $*
+
+mlflow: .venv-mlflow/server.stamp ## serve MLflow's pages on the local run's models: http://127.0.0.1:5000
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv-mlflow/bin/mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
+		--backend-store-uri sqlite:///.claimsight/mlflow.db
+
+clean: ## remove .claimsight, the environments and all caches; stops the local run's Postgres
+	@$(PYTHON) -m deploy.local.stop .claimsight
+	@rm -rf .claimsight .venv .venv-mlflow .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@find shared jobs deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: an environment is filled once, and again only when its lock changes. Installing adds to what is there, so `run`
+# and `dev` share .venv; they agree on every version, since requirements/all.txt constrains both.
+.venv/uv.stamp: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Claimsight needs Python 3.11 or later: add PYTHON=python3.12, say")'
+	@$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/%.stamp: requirements/%.txt .venv/uv.stamp
+	@echo "Installing $< into .venv"
+	@$(INSTALL) $(BIN)/python
+	@touch $@
+
+.venv-mlflow/server.stamp: requirements/mlflow-server.txt .venv/uv.stamp
+	@echo "Installing $< into .venv-mlflow"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow && $(INSTALL) .venv-mlflow/bin/python
+	@touch $@

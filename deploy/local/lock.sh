@@ -1,0 +1,24 @@
+#!/bin/sh
+# Re-make requirements/*.txt from the dependency groups of pyproject.toml.
+#
+# First one lock of everything, then each group with that one as its constraint, so that a package has the same version
+# wherever it is installed. Options go to the first: `--upgrade`, or `--upgrade-package NAME`.
+set -eu
+cd "$(dirname "$0")/../.."
+
+groups="etl train evaluate score drift run dev mlflow-server uv"
+
+compile() {
+    output=$1
+    shift
+    "${UV:-.venv/bin/uv}" pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+        --no-emit-index-url --custom-compile-command "make lock" --output-file "$output" "$@"
+}
+
+every=""
+for group in $groups; do every="$every --group $group"; done
+# shellcheck disable=SC2086  # one word a group is what is meant
+compile requirements/all.txt $every "$@"
+for group in $groups; do
+    compile "requirements/$group.txt" --group "$group" --constraint requirements/all.txt --no-annotate
+done

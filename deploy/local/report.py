@@ -1,0 +1,374 @@
+"""The report of a local run: one HTML page that needs nothing else, for those who decide about claims.
+
+It reads, as of the clock, and writes nothing to the database. Quarantined rows appear as counts only, and no column
+that the contract calls personal appears at all.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from shared.champion import folder_of
+from shared.contract import Contract
+from shared.database import Database, quoted
+from shared.errors import ExitCode, ModelError
+from shared.metrics import wilson
+
+LONGEST = 20
+"""Rows of a list; the page says how many more there are."""
+MOST_WINDOWS = 12
+TOP_CLAIMS = 10
+SCORE_BINS = 25
+Z_95 = 1.96
+UNTOLD = "\u2013"
+"""Stands for a number that is not known: a dash."""
+PERIODS = (("day", 35), ("week", 200), ("month", 2200), ("year", 40_000), ("century", math.inf))
+"""Period by which a book is cut, and the days up to which a book is short enough for it."""
+
+Row = dict[str, Any]
+
+
+def write_report(path: Path, database: Database, contract: Contract, summary: dict[str, Any], as_of: datetime) -> Path:
+    """Write the page of one line of business.
+
+    Parameters
+    ----------
+    path : Path
+        File to write, in place of any earlier one; its folder is made.
+    summary : dict
+        As :func:`deploy.local.summary.collect` gives it.
+    as_of : datetime
+        The clock; what was not known by then does not appear.
+
+    Returns
+    -------
+    Path
+        `path`.
+    """
+    page = render(gather(database, contract, summary, as_of))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+def gather(database: Database, contract: Contract, summary: dict[str, Any], as_of: datetime) -> Row:
+    """Read all that the page shows."""
+    history = database.rows("SELECT * FROM model_history WHERE as_of <= %s ORDER BY entry_id", [as_of])
+    models = database.rows("SELECT * FROM models WHERE as_of <= %s ORDER BY model_version", [as_of])
+    champion = next((entry for entry in reversed(history) if entry["alias"] == "champion"), None)
+    judged = champion or (history[-1] if history else None)
+    version = judged["model_version"] if judged else None
+    trained = next((model for model in models if model["model_version"] == version), models[-1] if models else None)
+    with database.transaction():  # each query sees the same state
+        return {
+            "contract": contract,
+            "summary": summary,
+            "as_of": as_of,
+            "generated": contract.name == "demo",
+            "book": _book(database, as_of),
+            "files": database.rows("SELECT * FROM ingest_files WHERE loaded_at <= %s ORDER BY file_id DESC", [as_of]),
+            "quarantine": _quarantine(database, as_of),
+            "history": history,
+            "judged": judged,
+            "trained": trained,
+            "training": _training(trained, contract),
+            "deciles": _deciles(judged["metrics"]["deciles"]) if judged else [],
+            "scores": _scores(database, contract, champion, trained, as_of) if champion and trained else None,
+            "drift": _drift(database, champion, as_of),
+            "runs": _runs(database, contract, as_of),
+        }
+
+
+def render(facts: Row) -> str:
+    """Turn what was gathered into HTML."""
+    import jinja2
+
+    from deploy.local import charts
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    words = (count, figure, share, day, words_of, sha256)
+    environment.filters |= {function.__name__: function for function in words}
+    environment.globals |= {"charts": charts, "count": count, "share": share, "figure": figure}
+    return environment.get_template("report.html.j2").render(facts, longest=LONGEST)
+
+
+def count(number: float | None) -> str:
+    """Write a count.
+
+    >>> count(12345), count(0)
+    ('12,345', '0')
+    """
+    return UNTOLD if number is None else f"{number:,.0f}"
+
+
+def figure(number: float | None, digits: int = 3) -> str:
+    """Write a number to some significant figures, a whole one in full.
+
+    >>> figure(3.4159), figure(0.05), figure(1234.5), figure(1234.0), figure(float("nan")) == UNTOLD
+    ('3.42', '0.0500', '1,230', '1,234', True)
+    """
+    if number is None or not math.isfinite(number):
+        return UNTOLD
+    if number == round(number):
+        return f"{number:,.0f}"
+    rounded = float(f"{number:.{digits}g}")
+    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:#.{digits}g}".rstrip(".")
+
+
+def share(number: float | None) -> str:
+    """Write a share as a percentage, to two significant figures or whole; the space does not break.
+
+    >>> share(0.3417).split(), share(0.05).split()
+    (['34', '%'], ['5', '%'])
+    """
+    if number is None or not math.isfinite(number):
+        return UNTOLD
+    percent = 100 * number
+    return f"{percent:.0f}\u202f%" if percent == 0 or abs(percent) >= 9.95 else f"{percent:.2g}\u202f%"
+
+
+def day(moment: datetime | str | None) -> Markup:
+    """Write the day of a moment, as ISO 8601, in a piece that no line break divides."""
+    if moment is None:
+        return Markup(UNTOLD)
+    return Markup("<time>{}</time>").format(moment.date().isoformat() if isinstance(moment, datetime) else moment)
+
+
+def words_of(name: str) -> str:
+    """Write a name of the code for people: without underscores."""
+    return name.replace("_", " ")
+
+
+def sha256(text: str) -> str:
+    """Hash that lets the page's own style sheet through its content security policy, and no other."""
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _book(database: Database, as_of: datetime) -> Row:
+    """Claims, outcomes and frauds, in all and by period."""
+    whole = database.rows(
+        "SELECT count(*) AS claims, count(o.claim_id) AS known, count(*) FILTER (WHERE o.is_fraud) AS frauds, "
+        "min(event_time) AS first, max(event_time) AS last "
+        "FROM claims_as_of(%(as_of)s) c LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id)",
+        {"as_of": as_of},
+    )[0]
+    if not whole["claims"]:
+        return whole | {"periods": [], "unit": ""}
+    length = (whole["last"] - whole["first"]) / timedelta(days=1)
+    unit = next(name for name, longest in PERIODS if length <= longest)
+    shape = {"day": "MM-DD", "week": "MM-DD", "month": "YYYY-MM"}.get(unit, "YYYY")
+    periods = database.rows(
+        "SELECT to_char(begins, %(shape)s) AS label, count(c.claim_id) AS claims, count(o.claim_id) AS known, "
+        "count(*) FILTER (WHERE o.is_fraud) AS frauds FROM generate_series("
+        "date_trunc(%(unit)s, %(first)s), date_trunc(%(unit)s, %(last)s), ('1 ' || %(unit)s)::interval) AS begins "
+        "LEFT JOIN claims_as_of(%(as_of)s) c ON date_trunc(%(unit)s, c.event_time) = begins "
+        "LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) GROUP BY begins ORDER BY begins",
+        {"as_of": as_of, "unit": unit, "shape": shape, "first": whole["first"], "last": whole["last"]},
+    )
+    return whole | {"periods": [period | _rate(period["frauds"], period["known"]) for period in periods], "unit": unit}
+
+
+def _rate(frauds: int, known: int) -> Row:
+    low, high = wilson(frauds, known, Z_95)
+    return {"rate": frauds / known if known else None, "low": low, "high": high}
+
+
+def _quarantine(database: Database, as_of: datetime) -> Row:
+    """Quarantined rows by column and reason; those of a rejected file count as that file's."""
+    reasons = database.rows(
+        "SELECT coalesce(q.column_name, '') AS column_name, "
+        # The reason begins with its column; which row is repeated, or which file brought it, would split the counts.
+        "regexp_replace(regexp_replace(CASE WHEN starts_with(q.reason, q.column_name || ': ') "
+        "THEN substr(q.reason, length(q.column_name) + 3) ELSE q.reason END, "
+        "'^repeats row [0-9]+', 'repeats an earlier row'), "
+        "'^already loaded from .*', 'already loaded from another file') AS reason, "
+        "count(*) AS rows, count(DISTINCT q.file_id) AS files "
+        "FROM claims_quarantine q JOIN ingest_files f USING (file_id) WHERE f.loaded_at <= %s AND f.status = 'loaded' "
+        "GROUP BY 1, 2 ORDER BY rows DESC, 1, 2",
+        [as_of],
+    )
+    rejected = database.rows(
+        "SELECT uri, loaded_at, rows_in, reason FROM ingest_files WHERE status = 'rejected' AND loaded_at <= %s "
+        "ORDER BY file_id DESC",
+        [as_of],
+    )
+    return {"reasons": reasons, "rejected": rejected, "rows": sum(row["rows"] for row in reasons)}
+
+
+def _training(trained: Row | None, contract: Contract) -> Row | None:
+    """What stands beside the model about how it came about, or None: its files cannot be read."""
+    if trained is None:
+        return None
+    try:
+        folder = folder_of(trained["artifact_uri"])
+        told: Row = json.loads((folder / "training.json").read_text())
+        features = json.loads((folder / "model.json").read_text())["features"]
+    except (ModelError, OSError, ValueError, KeyError):
+        return None
+    columns = contract.columns | contract.derived
+    for feature in features:
+        known = [columns[name] for name in feature["sources"][:1] if name in columns]
+        feature["meaning"] = known[0].meaning if known else ""
+        feature["sensitive"] = any(name in contract.roles.sensitive for name in feature["sources"])
+    trials = [trial | {"place": place} for place, trial in enumerate(told["trials"])]
+    findings = [finding | {"let_in": contract.features.allow.get(finding["column"])} for finding in told["findings"]]
+    return told | {"trials": trials, "findings": findings, "features": features}
+
+
+def _deciles(bins: list[Row]) -> list[Row]:
+    """Tenths of the judged claims, with their rates and their lift over the average."""
+    claims, frauds = (sum(row[key] for row in bins) for key in ("claims", "frauds"))
+    return [
+        row
+        | {
+            "place": place,
+            "rate": row["frauds"] / row["claims"],
+            "expected_rate": row["expected"] / row["claims"],
+            "lift": row["frauds"] / row["claims"] * claims / frauds if frauds else None,
+        }
+        for place, row in enumerate(bins, 1)
+    ]
+
+
+def _scores(database: Database, contract: Contract, champion: Row, trained: Row, as_of: datetime) -> Row:
+    """Predictions for the claims that came after the champion's training."""
+    later = (
+        "FROM predictions p JOIN claims_as_of(%(as_of)s) c USING (claim_id) "
+        "LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) WHERE p.model_version = %(version)s "
+        "AND p.variant = 'champion' AND p.scored_as_of <= %(as_of)s AND c.event_time > %(train_end)s"
+    )
+    values = {"as_of": as_of, "version": champion["model_version"], "train_end": trained["train_end"]}
+    whole = database.rows(
+        "SELECT count(*) AS claims, count(*) FILTER (WHERE flagged) AS flagged, "
+        "count(*) FILTER (WHERE audited) AS audited, sum(fraud_probability) FILTER (WHERE flagged) AS expected, "
+        "max(fraud_probability) AS top, count(o.claim_id) FILTER (WHERE flagged) AS flagged_known, "
+        "count(*) FILTER (WHERE flagged AND is_fraud) AS flagged_frauds, "
+        f"max(event_time) AS last {later}",
+        values,
+    )[0]
+    if not whole["claims"]:
+        return whole
+    top = whole["top"] or 1.0
+    binned = database.rows(
+        f"SELECT least(floor(fraud_probability / %(width)s)::int, {SCORE_BINS - 1}) AS bin, count(*) AS claims {later} "
+        "GROUP BY 1",
+        values | {"width": top / SCORE_BINS},
+    )
+    by_bin = {row["bin"]: row["claims"] for row in binned}
+    tenths = database.rows(
+        "SELECT tenth, count(*) AS claims, min(fraud_probability) AS low, max(fraud_probability) AS high, "
+        "count(*) FILTER (WHERE flagged) AS flagged, count(*) FILTER (WHERE audited) AS audited, "
+        "count(is_fraud) AS known, count(*) FILTER (WHERE is_fraud) AS frauds "
+        "FROM (SELECT fraud_probability, flagged, audited, is_fraud, "
+        f"ntile(10) OVER (ORDER BY fraud_probability DESC, claim_id) AS tenth {later}) t GROUP BY tenth ORDER BY tenth",
+        values,
+    )
+    return whole | {
+        "weeks": max((whole["last"] - trained["train_end"]) / timedelta(weeks=1), 1 / 7),
+        "top": top,
+        "bins": [by_bin.get(place, 0) for place in range(SCORE_BINS)],
+        "tenths": tenths,
+        "threshold": champion["threshold"],
+        "first_claims": _first_claims(database, contract, later, values),
+    }
+
+
+def _first_claims(database: Database, contract: Contract, later: str, values: Row) -> list[Row]:
+    """Claims to look at first: flagged, without an outcome yet, the most probable first; then those with one."""
+    roles = contract.roles
+    amount = f"c.{quoted(roles.amount)}" if roles.amount and roles.amount not in _personal(contract) else "NULL"
+    claims = database.rows(
+        f"SELECT claim_id, c.event_time, fraud_probability, reasons, is_fraud, {amount} AS amount {later} AND flagged "
+        "ORDER BY o.claim_id IS NOT NULL, fraud_probability DESC, claim_id LIMIT %(most)s",
+        values | {"most": TOP_CLAIMS},
+    )
+    hidden = _personal(contract)
+    for claim in claims:
+        claim["shown_id"] = claim["claim_id"] if roles.id not in hidden else "(personal)"
+        claim["reasons"] = [_in_words(reason, hidden) for reason in claim["reasons"] or []]
+    return claims
+
+
+def _personal(contract: Contract) -> set[str]:
+    """Columns called personal, and those made from them, under the names that features have."""
+    personal = set(contract.roles.pii)
+    personal |= {
+        name for name, made in contract.derived.items() if personal & set(pl.sql_expr(made.sql).meta.root_names())
+    }
+    return personal | {f"days from {name}" for name in personal}
+
+
+def _in_words(reason: Row, hidden: set[str]) -> Row:
+    value, log_odds = reason["value"], reason["log_odds"]
+    told = "unknown" if value is None else str(value)
+    if isinstance(value, float):
+        told = f"{value:.0f}" if value.is_integer() else figure(value)  # a year has no thousands separator
+    return {
+        "feature": reason["feature"],
+        "value": "(personal)" if reason["feature"] in hidden else told,
+        "raises": log_odds > 0,
+        "factor": math.exp(min(abs(log_odds), 700)),
+    }
+
+
+def _drift(database: Database, champion: Row | None, as_of: datetime) -> Row:
+    """Verdicts of every model's windows; of the champion's, the features' shift and how well it ranked."""
+    verdicts = database.rows(
+        "SELECT model_version, window_start, window_end, verdict, reason FROM drift_metrics WHERE metric = 'verdict' "
+        "AND as_of <= %s ORDER BY window_end DESC, model_version DESC",
+        [as_of],
+    )
+    measures = database.rows(
+        'SELECT window_end, feature, metric, value, "limit" FROM drift_metrics '
+        "WHERE model_version = %s AND as_of <= %s AND metric IN ('psi', 'roc_auc') ORDER BY window_start",
+        [champion["model_version"] if champion else None, as_of],
+    )
+    windows = sorted({row["window_end"] for row in measures})[-MOST_WINDOWS:]
+    shifts: dict[str, dict[datetime, float]] = {}
+    for row in measures:
+        if row["metric"] == "psi" and row["window_end"] in windows and row["limit"]:
+            shifts.setdefault(row["feature"], {})[row["window_end"]] = row["value"] / row["limit"]
+    return {
+        "verdicts": verdicts,
+        "windows": windows,
+        "shifts": sorted(shifts.items(), key=lambda item: -max(item[1].values())),
+        "ranking": [
+            row | {"label": row["window_end"].date().isoformat()} for row in measures if row["metric"] == "roc_auc"
+        ],
+    }
+
+
+def _runs(database: Database, contract: Contract, as_of: datetime) -> Row:
+    """What the ledger adds to the summary: effort by stage, and the runs that did not end well."""
+    effort = database.rows(
+        "SELECT stage, sum(cpu_seconds) AS cpu_seconds, max(peak_rss_bytes) AS peak FROM job_runs "
+        "WHERE line = %s AND as_of <= %s GROUP BY stage",
+        [contract.name, as_of],
+    )
+    failed = database.rows(
+        "SELECT stage, as_of, status, exit_code, message FROM job_runs WHERE line = %s AND as_of <= %s "
+        "AND status NOT IN ('done', 'running') ORDER BY run_id DESC",
+        [contract.name, as_of],
+    )
+    for run in failed:
+        known = run["exit_code"] in set(ExitCode)
+        run["meaning"] = ExitCode(run["exit_code"]).sentence if known else f"ended with code {run['exit_code']}"
+    return {"effort": {row["stage"]: row for row in effort}, "failed": failed}

@@ -1,0 +1,239 @@
+"""Run all of Claimsight on this machine: ``make run``.
+
+A Postgres of its own, MLflow on SQLite, a drop folder, and the five stages as separate processes, each started by the
+event that starts it in production. The demo book's weekly files are dropped one by one and the clock moves with them; a
+file of your own is dropped whole, and the clock stands at now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from deploy.local import drops, embedded
+from deploy.local.drops import Plan
+from deploy.local.report import write_report
+from deploy.local.summary import collect, next_commands, show
+from shared import choreography, events
+from shared.contract import Contract, load
+from shared.database import Database
+from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode, TransientError
+from shared.settings import variable
+
+HOME = Path(".claimsight")
+DEMO = Path("contracts/demo.toml")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The places of a local run, and the environment its stages get."""
+
+    contract_file: Path
+    contract: Contract
+    database_url: str
+    drop: Path
+    bus: Path
+    log: Path
+
+    def environment(self, as_of: datetime) -> dict[str, str]:
+        """Environment of a stage at a moment."""
+        settings = {
+            "contract": str(self.contract_file),
+            "database_url": self.database_url,
+            "drop": str(self.drop),
+            "events": str(self.bus),
+            "artifacts": str(HOME / "artifacts"),
+            "mlflow_tracking_uri": tracking_uri(HOME),
+            "as_of": as_of.isoformat(),
+            "git_sha": _git_sha(),
+        }
+        return os.environ | {variable(field): value for field, value in settings.items()}
+
+
+class StageFailedError(Exception):
+    """A stage ended with another code than 0; its own closing line says why."""
+
+    def __init__(self, stage: str, code: int, message: str) -> None:
+        super().__init__(f"{stage}: {message}")
+        self.code = code
+
+
+def main() -> int:
+    """Run from the command line; see ``--help``."""
+    arguments = _parse()
+    try:
+        HOME.mkdir(parents=True, exist_ok=True)
+        with _alone():
+            return _run(arguments)
+    except (ClaimsightError, StageFailedError) as error:
+        problems = error.problems if isinstance(error, ClaimsightError) else (str(error),)
+        for problem in problems:
+            print(f"claimsight: {problem}", file=sys.stderr)
+        return int(error.exit_code) if isinstance(error, ClaimsightError) else error.code
+    except KeyboardInterrupt:
+        print("claimsight: stopped; the same command goes on where it left off", file=sys.stderr)
+        return 130
+    except OSError as error:
+        match error.errno:
+            case errno.ENOSPC | errno.EDQUOT:
+                print(
+                    f"claimsight: {error.filename or HOME}: no room is left; make some and start again", file=sys.stderr
+                )
+                return int(ExitCode.TRANSIENT)
+            case errno.EACCES | errno.EPERM | errno.EROFS:
+                print(f"claimsight: {error.filename}: no permission; run it where this user may write", file=sys.stderr)
+                return int(ExitCode.CONFIG)
+        raise
+
+
+def tracking_uri(home: Path) -> str:
+    """MLflow's store of a local run."""
+    return f"sqlite:///{(home / 'mlflow.db').resolve()}"
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__.splitlines()[0])
+    parser.add_argument("--contract", type=Path, default=DEMO, help="contract of the claims (default: the demo book's)")
+    parser.add_argument(
+        "--data", type=Path, help="CSV file, or folder with claims/ and outcomes/ (default: the demo book)"
+    )
+    parser.add_argument("--as-of", type=_moment, help="the clock, for a replay (default: now)")
+    parser.add_argument(
+        "--claims", type=int, default=drops.CLAIMS, help="claims of the demo book (default: %(default)s)"
+    )
+    parser.add_argument("--weeks", type=int, default=drops.WEEKS, help="weeks of the demo book (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=drops.SEED, help="seed of the demo book (default: %(default)s)")
+    return parser.parse_args()
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one run at a time work in this folder; the lock goes with the process, however that ends."""
+    with (HOME / "run.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TransientError(f"another run works in {HOME.resolve()}; wait for it to end") from None
+        yield
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    console, started = Console(), datetime.now(UTC)
+    contract = load(arguments.contract)
+    is_demo = arguments.data is None and contract.name == "demo"
+    drop = HOME / "drop"
+    drop.mkdir(exist_ok=True)
+    if is_demo and arguments.as_of:
+        raise ConfigError("AS_OF goes with DATA: the clock of the demo book moves with its weeks")
+    if is_demo:
+        plan = drops.plan_book(HOME, arguments.claims, arguments.weeks, arguments.seed)
+    else:
+        plan = drops.plan_files(arguments.data, contract.name, drop, arguments.as_of or datetime.now(UTC))
+    with embedded.postgres(HOME / "postgres") as url:
+        logs = HOME / "logs"
+        logs.mkdir(exist_ok=True)
+        bench = Bench(arguments.contract, contract, url, drop, HOME / "events.jsonl", logs / f"{contract.name}.jsonl")
+        _replay(bench, plan, console)
+        with Database(url, contract.name) as database:
+            idle = not database.rows("SELECT 1 FROM job_runs WHERE started_at >= %s AND rows_in > 0", [started])
+            if not is_demo and not database.rows("SELECT 1 FROM claims LIMIT 1"):
+                raise DataError(f"{arguments.data or drop}: no claim in it; give a file with rows")
+            truth = HOME / "book" / "truth.csv" if is_demo else None
+            summary = collect(database, contract, plan.as_of, truth)
+            (HOME / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+            report = write_report(HOME / "report" / "index.html", database, contract, summary, plan.as_of)
+    show(console, summary, idle=idle)
+    next_commands(console, report, HOME / "summary.json", is_demo=is_demo)
+    return 0
+
+
+def _replay(bench: Bench, plan: Plan, console: Console) -> None:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=len(plan.steps))
+        since = plan.since
+        for step in plan.steps:
+            due = choreography.schedules_due(since, step.as_of)
+            step.drop()
+            fired = ("Object Created", *due) if step.files else due
+            for stage in _stages(bench, fired):
+                progress.update(task, description=f"{step.as_of:%Y-%m-%d}  {stage}")
+                _start(bench, stage, step.as_of)
+            plan.done(step)
+            since = step.as_of
+            progress.advance(task)
+
+
+def _stages(bench: Bench, fired: tuple[str, ...]) -> Iterator[choreography.Stage]:
+    """Stages to start, one by one: those the events ask for, and those that the started stages' own events ask for.
+
+    Two events that wait for one stage start it once, as the launcher has it in production.
+    """
+    _, offset = events.read(bench.bus, 0)
+    wanted = {stage for event in fired for stage in choreography.started_by(event)}
+    while wanted:
+        stage = min(wanted, key=choreography.STAGES.index)
+        wanted.discard(stage)
+        yield stage
+        put, offset = events.read(bench.bus, offset)
+        wanted |= {started for event in put for started in choreography.started_by(event)}
+
+
+def _start(bench: Bench, stage: choreography.Stage, as_of: datetime) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", f"jobs.{stage}"],
+        env=bench.environment(as_of),
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with bench.log.open("a") as log:
+        log.write(ran.stdout)
+    if ran.returncode != 0:
+        # A process ended by a signal has its negative number; a shell, and ECS, add it to 128.
+        code = ran.returncode if ran.returncode > 0 else 128 - ran.returncode
+        raise StageFailedError(stage, code, _closing(ran.stdout, code))
+
+
+def _closing(output: str, code: int) -> str:
+    """The message of a stage's closing line; one that was killed has none."""
+    for line in reversed(output.splitlines()):
+        with suppress(ValueError, KeyError, TypeError):
+            record = json.loads(line)
+            if "exit_code" in record:
+                return str(record["message"])
+    return f"ended with {code} and no last word; the same command goes on where it left off"
+
+
+def _git_sha() -> str:
+    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return found.stdout.strip() if found.returncode == 0 else "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

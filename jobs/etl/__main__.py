@@ -1,0 +1,58 @@
+"""Bring what senders dropped into Postgres: checked, each row once, bad ones set aside with their reason."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from jobs.etl.load import Kind, Loaded, load_file
+from shared import storage
+from shared.errors import DataError
+from shared.job import Job, run
+from shared.storage import Dropped
+
+
+def work(job: Job) -> str:
+    """Load all that the ledger does not hold yet, look again, and tell score."""
+    loaded, refused = 0, []
+    try:
+        while waiting := _waiting(job):
+            for file, etag, kind in waiting:
+                result = _load(job, file, etag, kind)
+                loaded += result.reason is None
+                if result.reason is not None:
+                    kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
+                    refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
+    finally:
+        # Also when a later file fails: what is loaded is there to be scored.
+        if loaded:
+            job.put_event("ClaimsLoaded", files=loaded)
+    if refused:
+        raise DataError(*refused)
+    return f"{loaded} files loaded" if loaded else "no new files; nothing to do"
+
+
+def _load(job: Job, file: Dropped, etag: str, kind: Kind) -> Loaded:
+    result = load_file(job, file, etag, kind)
+    job.log(
+        "file loaded" if result.reason is None else "file rejected",
+        file=file.uri,
+        rows_in=result.rows_in,
+        rows_out=result.rows_out,
+        quarantined=result.quarantined,
+    )
+    return result
+
+
+def _waiting(job: Job) -> list[tuple[Dropped, str, Kind]]:
+    known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
+    done = {(row["uri"], row["etag"]) for row in known}
+    kinds: tuple[Kind, ...] = get_args(Kind) if job.contract.outcomes else ("claims",)
+    files = [
+        (file, kind) for kind in kinds for file in storage.listing(job.settings.drop, f"{job.contract.name}/{kind}")
+    ]
+    tagged = [(file, file.etag, kind) for file, kind in files]
+    return [item for item in tagged if (item[0].uri, item[1]) not in done]
+
+
+if __name__ == "__main__":
+    run("etl", __doc__, work)

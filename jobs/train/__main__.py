@@ -1,0 +1,39 @@
+"""Learn from the claims whose outcome is known: try many models, track them all, register the best as challenger."""
+
+from __future__ import annotations
+
+from jobs.train.snapshot import labelled_times, learnt_already, reason_to_train, snapshot
+from shared.job import Job, in_child, run
+
+SEED = 20240101
+"""Of sampling within the fit; fixed, so that the same claims give the same model."""
+
+
+def work(job: Job) -> str:
+    """Train if there is something new to learn, and tell evaluate."""
+    reason = reason_to_train(job)
+    if reason is None:
+        return "nothing new to learn; the last model stands"
+    # Most runs end above; numpy is for those that go on.
+    from jobs.train import fit, windows
+    from jobs.train.apply import register
+
+    labelled = labelled_times(job)
+    fraud = labelled["is_fraud"].to_numpy().astype(float)
+    cut = windows.split(labelled["event_time"].to_list(), fraud, job.contract.training.judged_share)
+    if isinstance(cut, str):
+        return f"no model: {cut}"
+    claims = snapshot(job.database, job.contract, cut.train_end)
+    if (same := learnt_already(job, claims)) is not None:
+        return f"model {same} learnt from the same claims; nothing new to learn"
+    job.log("training", reason=reason, claims=claims.height, train_end=cut.train_end, candidates=len(fit.CANDIDATES))
+    found = in_child(fit.search, claims, job.contract, job.settings.threads, SEED)
+    if isinstance(found, str):
+        return f"no model: {found}"
+    version = register(job, claims, cut, found)
+    job.put_event("ModelTrained", model_version=version)
+    return f"model {version} ({found.model.family}) registered as challenger, trained because: {reason}"
+
+
+if __name__ == "__main__":
+    run("train", __doc__, work)

@@ -1,0 +1,81 @@
+"""Which model holds at the clock's moment, and its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from shared.database import Database
+from shared.errors import ModelError
+
+if TYPE_CHECKING:
+    from shared.model import Model
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The promoted model.
+
+    Attributes
+    ----------
+    threshold : float
+        Probability from which a claim is flagged.
+    claims_per_week : float
+        Volume that evaluate reckoned with.
+    """
+
+    version: int
+    family: str
+    folder: Path
+    train_end: datetime
+    threshold: float
+    metrics: dict[str, Any]
+
+    @property
+    def model(self) -> Model:
+        """Read the model; :func:`shared.model.load` says how that may fail."""
+        # Most runs look only whether there is a champion; numpy is for those that go on.
+        from shared.model import load
+
+        return load(self.folder)
+
+
+def champion(database: Database, as_of: datetime) -> Champion | None:
+    """Look up the model that stands as champion, or None: nothing has been promoted yet."""
+    found = database.rows(
+        "SELECT h.model_version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end FROM model_history h "
+        "JOIN models m USING (model_version) WHERE h.alias = 'champion' AND h.as_of <= %s "
+        "ORDER BY h.entry_id DESC LIMIT 1",
+        [as_of],
+    )
+    if not found:
+        return None
+    row = found[0]
+    return Champion(
+        row["model_version"],
+        row["family"],
+        folder_of(row["artifact_uri"]),
+        row["train_end"],
+        row["threshold"],
+        row["metrics"],
+    )
+
+
+def folder_of(artifact_uri: str) -> Path:
+    """Folder of a model's files.
+
+    Raises
+    ------
+    ModelError
+        They are not on this machine's disk.
+
+    >>> folder_of("file:///var/models/a%20b").as_posix()
+    '/var/models/a b'
+    """
+    parts = urlsplit(artifact_uri)
+    if parts.scheme not in ("", "file"):
+        raise ModelError(f"model {artifact_uri}: only a folder can be read")
+    return Path(unquote(parts.path))

@@ -1,0 +1,266 @@
+"""Postgres, by way of psycopg: connections, bulk rows by COPY, locks and migrations.
+
+A connection's ``search_path`` is the schema of its line of business, so queries name tables plainly.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import resources
+from typing import Any, Self
+
+import polars as pl
+import psycopg
+import stamina
+from psycopg import sql
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.rows import dict_row
+
+from shared.contract import POLARS_DTYPES, POSTGRES_TYPES, Contract, DType
+from shared.errors import ConfigError, Stopped, TransientError
+
+CONNECT_ATTEMPTS = 4
+COPY_ROWS = 10_000
+"""Rows that stand in memory as CSV at once."""
+MIGRATION_LOCK = "claimsight:migrations"
+_OPTIONS = "-c timezone=UTC -c datestyle=ISO -c client_connection_check_interval=1s"
+"""The last lets the server notice within a second that a killed client is gone, and let go of its lock."""
+
+
+def quoted(column: str) -> str:
+    """Write a column's name into a query that takes parameters, so with its per cent signs doubled.
+
+    >>> quoted("discount %")
+    '"discount %%"'
+    """
+    return '"' + column.replace('"', '""').replace("%", "%%") + '"'
+
+
+class Database:
+    """A session on one line of business.
+
+    Parameters
+    ----------
+    url : str
+        A libpq connection string.
+    line : str
+        Schema of the line of business, as the contract names it.
+
+    Raises
+    ------
+    TransientError
+        The server cannot be reached, or went away.
+    ConfigError
+        The server refuses these credentials or these rights.
+    """
+
+    def __init__(self, url: str, line: str) -> None:
+        self._line = line
+        with _translated():
+            try:
+                self._connection = _connect(url, line)
+            except psycopg.ProgrammingError:  # its message would repeat the URL, password and all
+                raise ConfigError("CLAIMSIGHT_DATABASE_URL is no libpq connection string") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit at the end of the block, roll back if it raises."""
+        with self._statement(), self._connection.transaction():
+            yield
+
+    def rows(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
+        """Run a statement and return its rows, each a dict; an empty list where it returns none."""
+        with self._statement():
+            cursor = self._connection.execute(query, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def count(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
+        """Run a statement and return how many rows it touched."""
+        with self._statement():
+            return self._connection.execute(query, parameters).rowcount
+
+    def frame(
+        self, query: str, dtypes: dict[str, DType], parameters: Sequence[Any] | dict[str, Any] = ()
+    ) -> pl.DataFrame:
+        """Read a query's rows by COPY.
+
+        Parameters
+        ----------
+        query : str
+            A SELECT; its columns must be those of `dtypes`, in that order.
+        dtypes : dict
+            Contract dtype by column.
+
+        Returns
+        -------
+        polars.DataFrame
+            In the query's row order.
+        """
+        text = io.BytesIO()
+        with (
+            self._statement(),
+            self._connection.cursor() as cursor,
+            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", parameters) as copy,
+        ):
+            for block in copy:
+                text.write(block)
+        schema = {name: _CSV_DTYPES.get(dtype, POLARS_DTYPES[dtype]) for name, dtype in dtypes.items()}
+        if not text.tell():
+            return pl.DataFrame(schema={name: POLARS_DTYPES[dtype] for name, dtype in dtypes.items()})
+        text.seek(0)
+        raw = pl.read_csv(text, has_header=False, schema=schema, try_parse_dates=False)
+        return raw.with_columns(_from_csv(name, dtype) for name, dtype in dtypes.items() if dtype in _CSV_DTYPES)
+
+    def append(self, table: str, frame: pl.DataFrame) -> None:
+        """Write a frame's rows to the columns of the same names, by COPY.
+
+        Text must hold no empty string: CSV keeps it apart from null by quotes alone, and claims know only null.
+        """
+        if frame.is_empty():
+            return
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
+        )
+        with self._statement(), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            # By way of a buffer: Polars would turn an exception of a stream's own into one of its own.
+            for rows in frame.iter_slices(COPY_ROWS):
+                text = io.BytesIO()
+                rows.write_csv(text, include_header=False)
+                copy.write(text.getbuffer())
+
+    def try_lock(self, name: str) -> bool:
+        """Take a session's advisory lock if it is free; it goes with the connection, however that ends."""
+        query = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS taken"
+        return bool(self.rows(query, [name])[0]["taken"])
+
+    def prepare(self, contract: Contract) -> None:
+        """Bring the tables up to this code and contract: numbered migrations, then the contract's own columns.
+
+        Raises
+        ------
+        ConfigError
+            A stored column has another type than the contract now gives it.
+        """
+        with self.transaction():
+            self.rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [MIGRATION_LOCK])
+            self._migrate("claimsight", "claimsight")
+            self._migrate(contract.name, "line")
+            self._add_columns(contract)
+
+    @contextmanager
+    def _statement(self) -> Iterator[None]:
+        """Translate errors; when told to stop, end the statement, so that the session can still roll back.
+
+        Psycopg itself does so on Ctrl-C only.
+        """
+        try:
+            with _translated():
+                yield
+        except Stopped:
+            pgconn = self._connection.pgconn
+            if pgconn.transaction_status == TransactionStatus.ACTIVE:
+                with suppress(psycopg.Error):
+                    self._connection.cancel_safe(timeout=2)
+                    while result := pgconn.get_result():
+                        if result.status == ExecStatus.COPY_IN:
+                            pgconn.put_copy_end(b"stopped")
+            raise
+
+    def _migrate(self, schema: str, family: str) -> None:
+        known = self.rows("SELECT to_regclass('claimsight.schema_versions') AS versions")[0]["versions"]
+        applied = set()
+        if known:
+            query = "SELECT number FROM claimsight.schema_versions WHERE schema_name = %s"
+            applied = {row["number"] for row in self.rows(query, [schema])}
+        else:
+            self.rows("CREATE SCHEMA IF NOT EXISTS claimsight")
+            self.rows(
+                "CREATE TABLE claimsight.schema_versions (schema_name text, number int, "
+                "applied_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (schema_name, number))"
+            )
+        if not applied:
+            self._connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
+        for file in sorted(resources.files("shared.migrations").iterdir(), key=lambda file: file.name):
+            if not file.name.startswith(f"{family}_"):
+                continue
+            number = int(file.name.removeprefix(f"{family}_").removesuffix(".sql"))
+            if number not in applied:
+                # The schema's name is held to [a-z0-9_] by the contract; quoting would only hide a mistake.
+                self._connection.execute(file.read_text().replace("{line}", f'"{schema}"'))
+                self.rows("INSERT INTO claimsight.schema_versions VALUES (%s, %s)", [schema, number])
+
+    def _add_columns(self, contract: Contract) -> None:
+        query = (
+            "SELECT attname AS name, format_type(atttypid, -1) AS type FROM pg_attribute "
+            "WHERE attrelid = 'claims'::regclass AND attnum > 0 AND NOT attisdropped"
+        )
+        stored = {
+            row["name"]: row["type"].replace("timestamp with time zone", "timestamptz") for row in self.rows(query)
+        }
+        problems, missing = [], []
+        for name, dtype in contract.stored.items():
+            if name in ("claim_id", "event_time"):
+                continue
+            wanted = POSTGRES_TYPES[dtype]
+            if name not in stored:
+                missing.append(sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), sql.SQL(wanted)))
+            elif stored[name] != wanted:
+                problems.append(f"columns.{name}: stored as {stored[name]}, the contract now says {wanted}")
+        if problems:
+            raise ConfigError(*(f"contract {contract.name}: {problem}" for problem in problems))
+        if missing:
+            self._connection.execute(sql.SQL("ALTER TABLE claims {}").format(sql.SQL(", ").join(missing)))
+
+
+_CSV_DTYPES: dict[DType, pl.DataType] = {"boolean": pl.String(), "datetime": pl.String()}
+"""Dtypes whose Postgres text Polars' CSV reader does not take as it is."""
+
+
+def _from_csv(name: str, dtype: DType) -> pl.Expr:
+    column = pl.col(name)
+    return column == "t" if dtype == "boolean" else column.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_unit="us")
+
+
+def _connect(url: str, line: str) -> psycopg.Connection[dict[str, Any]]:
+    options = f"{_OPTIONS} -c search_path={line},claimsight"
+    for attempt in stamina.retry_context(
+        on=_is_passing, attempts=CONNECT_ATTEMPTS, wait_initial=0.2, wait_max=2.0, timeout=30
+    ):
+        with attempt:
+            return psycopg.connect(url, autocommit=True, row_factory=dict_row, options=options, connect_timeout=5)
+    raise AssertionError("a retry either returns or raises")
+
+
+def _is_passing(error: Exception) -> bool:
+    """Whether a failure to connect may pass by itself: not so a wrong password or an unknown database."""
+    return isinstance(error, psycopg.OperationalError) and not _is_refusal(error)
+
+
+def _is_refusal(error: psycopg.Error) -> bool:
+    # libpq gives no SQLSTATE for an error at connection time; the server's own word stands in the message.
+    return any(word in str(error) for word in ("authentication failed", "does not exist", "no pg_hba.conf entry"))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's exceptions into Claimsight's."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigError(f"database: {_in_one_line(error)}; grant the stage's role what it needs") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if _is_refusal(error):
+            raise ConfigError(f"database: {_in_one_line(error)}; check CLAIMSIGHT_DATABASE_URL") from error
+        raise TransientError(f"database: {_in_one_line(error)}; check that Postgres runs and has room") from error
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,206 @@
+"""From a claim's columns to what a model sees; the one place for train, evaluate, score and drift.
+
+A feature is a number, an ordered level (its rank) or a category. Each can be put into bins: one code for "missing", one
+for "never seen in training", and the rest by quantile or level, so that leak checks, weights of evidence and drift all
+speak of the same groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shared.contract import Contract
+
+Codes = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+UNSEEN, MISSING, FIRST_BIN = 0, 1, 2
+DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One thing a model may look at.
+
+    Attributes
+    ----------
+    name : str
+        As reasons and reports call it.
+    sources : tuple of str
+        Columns it is made from.
+    kind : {'number', 'ordered', 'category'}
+    levels : tuple of str
+        For an ordered one, its levels from first to last.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    kind: Literal["number", "ordered", "category"]
+    levels: tuple[str, ...] = ()
+
+
+def features_of(contract: Contract) -> list[Feature]:
+    """Features that a contract's columns offer, in its order.
+
+    Left out are the label, the time of the event, and what the contract calls the id, ignored or personal. A date is
+    seen as the days from it to the event.
+    """
+    roles = contract.roles
+    hidden = {roles.id, roles.event_time, roles.label, *roles.ignore, *roles.pii}
+    features = []
+    for name, dtype in contract.stored.items():
+        if name in hidden:
+            continue
+        column = contract.columns.get(name)
+        if dtype in ("date", "datetime"):
+            features.append(Feature(f"days from {name}", (name, roles.event_time), "number"))
+        elif column is not None and column.ordered:
+            features.append(Feature(name, (name,), "ordered", column.levels))
+        else:
+            features.append(Feature(name, (name,), "category" if dtype in ("category", "text") else "number"))
+    return features
+
+
+def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """Compute the features of claims.
+
+    Parameters
+    ----------
+    claims : polars.DataFrame
+        ``event_time`` and the features' source columns.
+
+    Returns
+    -------
+    polars.DataFrame
+        A column a feature, in their order: Float64 for numbers and ordered levels, String for categories; null where
+        unknown, which infinity and NaN are too: a derived column may have divided by zero. Rows as they came.
+    """
+    return claims.select(_value(feature, claims).alias(feature.name) for feature in features)
+
+
+def _value(feature: Feature, claims: pl.DataFrame) -> pl.Expr:
+    column = pl.col(feature.sources[0])
+    if feature.kind == "category":
+        return column.cast(pl.String)
+    if feature.kind == "ordered":
+        ranks = {level: float(rank) for rank, level in enumerate(feature.levels)}
+        return column.replace_strict(ranks, default=None, return_dtype=pl.Float64)
+    if claims.schema[feature.sources[0]].is_temporal():
+        moment = column.cast(pl.Datetime("us", "UTC"))
+        return (pl.col("event_time") - moment).dt.total_seconds(fractional=True) / DAY_SECONDS
+    number = column.cast(pl.Float64)
+    return pl.when(number.is_finite()).then(number)
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Groups of a feature's values.
+
+    Code 0 is a value never seen when the bins were made, 1 a missing one, and from 2 on come the bins themselves.
+
+    Attributes
+    ----------
+    edges : tuple of float
+        For a number or an ordered level: bin ``i`` ends below ``edges[i]``; one bin more than edges.
+    levels : tuple of str
+        For a category: a bin a level, the most frequent first.
+    """
+
+    edges: tuple[float, ...] = ()
+    levels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, feature: Feature, column: pl.Series, most: int) -> Self:
+        """Make bins from a sample: quantiles of a number that has more than `most` values, else each value its own.
+
+        Parameters
+        ----------
+        column : polars.Series
+            The feature's values, as :func:`values` makes them.
+        most : int
+            Bins of a number at most; a category has one for each level.
+        """
+        known = column.drop_nulls()
+        if feature.kind == "category":
+            counts = known.value_counts(sort=False).sort(["count", known.name], descending=[True, False])
+            return cls(levels=tuple(counts[known.name].to_list()))
+        distinct = known.unique().sort().to_numpy()
+        if distinct.size > most:
+            quantiles = np.quantile(known.to_numpy(), np.linspace(0, 1, most + 1)[1:-1])
+            return cls(edges=tuple(float(edge) for edge in np.unique(quantiles)))
+        return cls(edges=tuple(float(edge) for edge in (distinct[1:] + distinct[:-1]) / 2))
+
+    @property
+    def size(self) -> int:
+        """Number of codes."""
+        return FIRST_BIN + (len(self.levels) if self.levels else len(self.edges) + 1)
+
+    def label(self, code: int) -> str:
+        """What a code stands for, in words.
+
+        >>> Bins(edges=(1.0, 5.0)).label(3), Bins(levels=("red",)).label(2), Bins().label(MISSING)
+        ('1 to 5', 'red', 'unknown')
+        """
+        if code in (UNSEEN, MISSING):
+            return ("never seen", "unknown")[code]
+        place = code - FIRST_BIN
+        if self.levels:
+            return self.levels[place]
+        if not self.edges:
+            return "any"
+        if place == 0:
+            return f"under {self.edges[0]:g}"
+        if place == len(self.edges):
+            return f"{self.edges[-1]:g} and over"
+        return f"{self.edges[place - 1]:g} to {self.edges[place]:g}"
+
+    def codes(self, column: pl.Series) -> Codes:
+        """Put values into bins.
+
+        Returns
+        -------
+        array of shape (n,)
+            A code from 0 to ``size - 1`` a value.
+        """
+        if column.dtype == pl.String:
+            places = column.cast(pl.Enum(self.levels), strict=False).to_physical().cast(pl.Int32) + FIRST_BIN
+            known = places.fill_null(UNSEEN).to_numpy()
+            return np.where(column.is_null().to_numpy(), MISSING, known).astype(np.int32)
+        numbers = column.fill_null(np.nan).to_numpy()
+        placed = np.searchsorted(np.asarray(self.edges), numbers, side="right") + FIRST_BIN
+        return np.where(np.isnan(numbers), MISSING, placed).astype(np.int32)
+
+
+def weights_of_evidence(codes: Codes, y: Floats, size: int, prior: float) -> Floats:
+    """Log odds of fraud in each bin, less those of all claims.
+
+    Parameters
+    ----------
+    codes : array of shape (n,)
+        Bins of the claims.
+    y : array of shape (n,)
+        1 for fraud.
+    prior : float
+        Claims' worth of the overall rate that is mixed into each bin, so that small bins say little.
+
+    Returns
+    -------
+    array of shape (size,)
+        0 for "never seen", and for a bin without claims.
+
+    Notes
+    -----
+    I. J. Good, Probability and the Weighing of Evidence, 1950, with additive smoothing.
+    """
+    rate = (y.sum() + 0.5) / (y.size + 1.0)
+    frauds = np.bincount(codes, weights=y, minlength=size) + prior * rate
+    rates = frauds / (np.bincount(codes, minlength=size) + prior)
+    evidence = np.log(rates / (1 - rates)) - np.log(rate / (1 - rate))
+    evidence[UNSEEN] = 0.0
+    return np.asarray(evidence)

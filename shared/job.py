@@ -1,0 +1,304 @@
+"""What every stage has in common: arguments, clock, logs, lock, ledger, exit code.
+
+A stage gives :func:`run` one function. It gets a :class:`Job`, gathers what it needs through it, decides, applies, and
+returns; everything that may go wrong on the way is turned here into one clear line and the right exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection
+from threading import Thread
+from types import FrameType
+from typing import Any, NoReturn, ParamSpec, TypeVar, cast
+
+from shared import events
+from shared.choreography import Stage
+from shared.contract import Contract, load
+from shared.database import Database
+from shared.errors import ClaimsightError, ExitCode, Stopped
+from shared.settings import Settings, from_environment
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SHARD = "0/1"
+"""All claims of the line: the stages do not divide them yet."""
+KIBIBYTE = 1024
+"""Linux tells memory in these."""
+LOCK_ATTEMPTS = 8
+LOCK_WAIT = 0.5
+"""Seconds between two attempts; together they outlast the second in which the server notices a killed client."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a stage works with.
+
+    Attributes
+    ----------
+    as_of : datetime
+        The clock. Nothing that was not known by then may be seen.
+    run_id : int
+        Row of this run in the ledger ``job_runs``.
+    """
+
+    stage: Stage
+    settings: Settings
+    contract: Contract
+    database: Database
+    run_id: int
+
+    @property
+    def as_of(self) -> datetime:
+        """The clock's moment."""
+        return self.settings.as_of
+
+    def log(self, message: str, **facts: object) -> None:
+        """Write one log record; facts are counts and names, never claimant data."""
+        _log(logging.INFO, message, stage=self.stage, line=self.contract.name, **facts)
+
+    def put_event(self, event: str, **detail: object) -> None:
+        """Tell others that there may be something to do."""
+        events.put(self.settings.events, event, self.contract.name, detail)
+
+    def record(self, *, rows_in: int = 0, rows_out: int = 0, quarantined: int = 0) -> None:
+        """Add to this run's counts in the ledger.
+
+        Call it within the transaction that moves the rows, so that the ledger is true whenever the run is killed.
+        """
+        self.database.rows(
+            "UPDATE job_runs SET rows_in = rows_in + %s, rows_out = rows_out + %s, quarantined = quarantined + %s "
+            "WHERE run_id = %s",
+            [rows_in, rows_out, quarantined, self.run_id],
+        )
+
+
+def run(stage: Stage, purpose: str, work: Callable[[Job], str]) -> NoReturn:
+    """Run a stage and leave the process with its exit code.
+
+    Parameters
+    ----------
+    stage : str
+        Its name.
+    purpose : str
+        One sentence for ``--help``.
+    work : callable
+        Does all that remains to be done and returns one sentence on what that was.
+    """
+    arguments = _parse(stage, purpose)
+    _configure_logging()
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopping, _stop)
+    # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    started = time.monotonic()
+    outcome = _attempt(stage, work, check=arguments.check)
+    _log(
+        logging.INFO if outcome.code is ExitCode.OK else logging.ERROR,
+        outcome.message,
+        stage=stage,
+        status=outcome.status,
+        exit_code=int(outcome.code),
+        **outcome.counts,
+        seconds=round(time.monotonic() - started, 3),
+        **({"traceback": outcome.traceback} if outcome.traceback else {}),
+    )
+    sys.stdout.flush()
+    # Straight out: threads of compiled libraries must not hold up a polite stop.
+    os._exit(outcome.code)
+
+
+def in_child(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function in a child process and wait for it.
+
+    Compiled code holds back Python's signal handlers, so a long fit in this process would not hear SIGTERM. The child
+    is ended when this process stops, politely or not.
+
+    Parameters
+    ----------
+    function : callable
+        Importable by name; its arguments and result are pickled.
+    """
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_answer, args=(sender, function, args, kwargs), daemon=True)
+    child.start()
+    sender.close()
+    try:
+        result, error = receiver.recv()
+    except EOFError:
+        child.join()
+        raise RuntimeError(
+            f"the child process died with exit code {child.exitcode}; was there memory enough?"
+        ) from None
+    finally:
+        child.kill()
+        child.join()
+        receiver.close()
+    if error is not None:
+        raise error
+    return cast(R, result)
+
+
+def _answer(sender: Connection, function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Call the function in the child, and end with the parent, even if that is killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(ExitCode.KILLED)
+
+    Thread(target=watch, daemon=True).start()
+    try:
+        sender.send((function(*args, **kwargs), None))
+    except Exception as error:
+        sender.send((None, error))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How a run ended; ``counts`` are those of its row in the ledger."""
+
+    code: ExitCode
+    message: str
+    traceback: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        named = {ExitCode.OK: "done", ExitCode.CRASHED: "crashed", ExitCode.STOPPED: "stopped"}
+        return named.get(self.code, "failed")
+
+
+def _attempt(stage: Stage, work: Callable[[Job], str], *, check: bool) -> _Outcome:
+    try:
+        settings = from_environment()
+        contract = load(settings.contract)
+        with Database(settings.database_url.get_secret_value(), contract.name) as database:
+            database.prepare(contract)
+            if check:
+                return _Outcome(ExitCode.OK, "settings, contract and database are in order")
+            if not _take_lock(database, f"claimsight:{stage}:{contract.name}:{SHARD}"):
+                return _Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
+            job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))
+            return _close_ledger(job, _work(work, job))
+    except BaseException as error:
+        return _outcome_of(error)
+
+
+def _work(work: Callable[[Job], str], job: Job) -> _Outcome:
+    try:
+        return _Outcome(ExitCode.OK, work(job))
+    except BaseException as error:
+        return _outcome_of(error)
+
+
+def _outcome_of(error: BaseException) -> _Outcome:
+    match error:
+        case ClaimsightError():
+            return _Outcome(error.exit_code, "; ".join(error.problems))
+        case Stopped():
+            return _Outcome(ExitCode.STOPPED, ExitCode.STOPPED.sentence)
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return _Outcome(
+                ExitCode.TRANSIENT, f"{error.filename or 'disk'}: no room is left; make some and start it again"
+            )
+        case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
+            return _Outcome(
+                ExitCode.CONFIG, f"{error.filename}: no permission; give this user access or name another place"
+            )
+    return _Outcome(ExitCode.CRASHED, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+
+def _take_lock(database: Database, name: str) -> bool:
+    for _ in range(LOCK_ATTEMPTS - 1):
+        if database.try_lock(name):
+            return True
+        time.sleep(LOCK_WAIT)
+    return database.try_lock(name)
+
+
+def _open_ledger(stage: Stage, settings: Settings, contract: Contract, database: Database) -> int:
+    """Enter this run into ``job_runs``, and close the rows of runs that died: whoever holds the lock is alone."""
+    database.rows(
+        "UPDATE job_runs SET status = 'killed', exit_code = %s, message = %s, ended_at = clock_timestamp() "
+        "WHERE stage = %s AND line = %s AND shard = %s AND status = 'running'",
+        [int(ExitCode.KILLED), ExitCode.KILLED.sentence, stage, contract.name, SHARD],
+    )
+    entered = database.rows(
+        "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "
+        "VALUES (%s, %s, %s, 'running', %s, %s, %s) RETURNING run_id",
+        [stage, contract.name, SHARD, settings.as_of, settings.git_sha, settings.image_digest],
+    )
+    return int(entered[0]["run_id"])
+
+
+def _close_ledger(job: Job, outcome: _Outcome) -> _Outcome:
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    try:
+        counts = job.database.rows(
+            "UPDATE job_runs SET status = %s, exit_code = %s, message = %s, ended_at = clock_timestamp(), "
+            "cpu_seconds = %s, peak_rss_bytes = %s WHERE run_id = %s RETURNING rows_in, rows_out, quarantined",
+            [
+                outcome.status,
+                int(outcome.code),
+                outcome.message,
+                sum(use.ru_utime + use.ru_stime for use in usage),
+                max(use.ru_maxrss for use in usage) * KIBIBYTE,
+                job.run_id,
+            ],
+        )
+        return replace(outcome, counts=counts[0])
+    except ClaimsightError:
+        # The database went away: the next run finds the row still open and closes it.
+        job.log("the ledger could not be closed", run_id=job.run_id)
+        return outcome
+
+
+def _parse(stage: Stage, purpose: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m jobs.{stage}",
+        description=purpose,
+        epilog="Settings come from the environment; .env.example lists them. The exit codes stand in the README.",
+    )
+    parser.add_argument("--check", action="store_true", help="look whether it could run, and do nothing")
+    return parser.parse_args()
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    # A second signal must not interrupt the unwinding of the first.
+    for stopping in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stopping, signal.SIG_IGN)
+    raise Stopped
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": moment, "level": record.levelname.lower(), "message": record.getMessage()}
+        return json.dumps(line | getattr(record, "facts", {}), default=str)
+
+
+def _configure_logging() -> None:
+    out = logging.StreamHandler(sys.stdout)
+    out.setFormatter(_JsonLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[out], force=True)
+    logging.getLogger("claimsight").setLevel(logging.INFO)
+
+
+def _log(level: int, message: str, **facts: Any) -> None:
+    logging.getLogger("claimsight").log(level, message, extra={"facts": facts})

@@ -1,0 +1,146 @@
+"""MLflow: every trial tracked, every model registered. Which model holds is the database's to say; this mirrors it.
+
+Import it late: MLflow takes seconds to import, and scoring does without.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+# MLflow asks these when it is imported: nothing of a team's claims is anyone else's business.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+from shared.errors import ConfigError, TransientError
+
+# MLflow sets up its own logging when it is imported; its lines on stderr are no log records of ours.
+for _noisy in ("mlflow", "alembic"):
+    logging.getLogger(_noisy).setLevel(logging.ERROR)
+
+
+@dataclass(frozen=True)
+class TrackedTrial:
+    """A candidate as MLflow keeps it: a nested run."""
+
+    name: str
+    parameters: Mapping[str, object]
+    metrics: Mapping[str, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered model: its version, its run and the folder of its files."""
+
+    version: int
+    run_id: str
+    artifact_uri: str
+
+
+class Registry:
+    """The tracking store and model registry of one line of business.
+
+    Raises
+    ------
+    ConfigError
+        There is no such kind of store.
+    TransientError
+        The store cannot be reached.
+    """
+
+    def __init__(self, tracking_uri: str, artifacts: Path, line: str) -> None:
+        try:
+            self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+        except MlflowException as error:
+            raise ConfigError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
+        except Exception as error:  # MLflow lets through whatever a store's driver raises after the last attempt
+            raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
+        self._line = line
+        self._artifacts = artifacts.resolve() / line
+
+    def register(
+        self,
+        folder: Path,
+        trials: Sequence[TrackedTrial],
+        parameters: Mapping[str, object],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        as_of: datetime,
+    ) -> Registered:
+        """Track a search and register its model.
+
+        Parameters
+        ----------
+        folder : Path
+            The model's files; they become the run's artifact ``model``.
+        trials : sequence of TrackedTrial
+            One nested run each.
+        """
+        try:
+            experiment = self._experiment()
+            run = self._client.create_run(experiment, tags=dict(tags), run_name=f"search of {self._line}")
+            run_id = run.info.run_id
+            moment = int(as_of.timestamp() * 1000)
+            for trial in trials:
+                self._track(experiment, run_id, trial, moment)
+            self._client.log_batch(
+                run_id,
+                metrics=[Metric(name, value, moment, 0) for name, value in metrics.items()],
+                params=[Param(name, str(value)) for name, value in parameters.items()],
+            )
+            self._client.log_artifacts(run_id, str(folder), "model")
+            self._client.set_terminated(run_id)
+            source = f"{run.info.artifact_uri}/model"
+            self._create_name()
+            version = self._client.create_model_version(self._line, source, run_id)
+            self._client.set_registered_model_alias(self._line, "challenger", version.version)
+            return Registered(int(version.version), run_id, source)
+        except MlflowException as error:
+            raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
+
+    def mirror(self, aliases: Mapping[str, int | None]) -> None:
+        """Make the registry's aliases say what the database says; None takes an alias away."""
+        try:
+            stored = self._client.get_registered_model(self._line).aliases
+            for alias, version in aliases.items():
+                if version is None and alias in stored:
+                    self._client.delete_registered_model_alias(self._line, alias)
+                elif version is not None and str(stored.get(alias)) != str(version):
+                    self._client.set_registered_model_alias(self._line, alias, str(version))
+        except MlflowException as error:
+            raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
+
+    def _experiment(self) -> str:
+        if found := self._client.get_experiment_by_name(self._line):
+            return str(found.experiment_id)
+        return self._client.create_experiment(self._line, artifact_location=self._artifacts.as_uri())
+
+    def _create_name(self) -> None:
+        if not self._client.search_registered_models(f"name = '{self._line}'"):
+            self._client.create_registered_model(self._line)
+
+    def _track(self, experiment: str, parent: str, trial: TrackedTrial, moment: int) -> None:
+        run = self._client.create_run(experiment, tags={MLFLOW_PARENT_RUN_ID: parent}, run_name=trial.name)
+        self._client.log_batch(
+            run.info.run_id,
+            metrics=[
+                Metric(name, value, moment, step)
+                for name, values in trial.metrics.items()
+                for step, value in enumerate(values)
+            ],
+            params=[Param(name, str(value)) for name, value in trial.parameters.items()],
+            tags=[RunTag("claimsight.line", self._line)],
+        )
+        self._client.set_terminated(run.info.run_id)
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,87 @@
+"""Where things are: one frozen object, built once from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from shared.errors import ConfigError
+
+PREFIX = "CLAIMSIGHT_"
+
+
+class Settings(BaseModel):
+    """Settings of a stage; ``.env.example`` explains each variable.
+
+    The clock is among them: no stage asks what time it is, and whatever was not known by ``as_of`` is invisible to it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    contract: Path
+    database_url: SecretStr
+    drop: Path
+    events: Path
+    artifacts: Path
+    mlflow_tracking_uri: str
+    as_of: AwareDatetime
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+    git_sha: str = "unknown"
+    image_digest: str = "none"
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _in_utc(cls, value: str) -> str:
+        """Take a moment without a zone, or a bare date, as UTC."""
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+
+
+def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Build the settings.
+
+    Parameters
+    ----------
+    environment : Mapping
+        ``CLAIMSIGHT_*`` variables and ``MLFLOW_TRACKING_URI``; an empty value counts as absent.
+
+    Raises
+    ------
+    ConfigError
+        Names every variable that is missing or malformed.
+    """
+    values = {
+        key.removeprefix(PREFIX).lower(): value.strip()
+        for key, value in environment.items()
+        if (key.startswith(PREFIX) or key == "MLFLOW_TRACKING_URI") and value.strip()
+    }
+    values = {key: value for key, value in values.items() if key in Settings.model_fields}
+    # The one place that looks at the clock on the wall.
+    values.setdefault("as_of", datetime.now(UTC).isoformat())
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(
+            *(
+                f"{variable(str(item['loc'][0]))} {'is not set' if item['type'] == 'missing' else item['msg']}; "
+                "see .env.example"
+                for item in error.errors()
+            )
+        ) from error
+
+
+def variable(field: str) -> str:
+    """Name of the environment variable behind a field of the settings.
+
+    >>> variable("as_of"), variable("mlflow_tracking_uri")
+    ('CLAIMSIGHT_AS_OF', 'MLFLOW_TRACKING_URI')
+    """
+    return field.upper() if field == "mlflow_tracking_uri" else PREFIX + field.upper()

@@ -1,0 +1,53 @@
+"""What all tests share: a marker by folder, a Postgres, and real claims where there are any."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from deploy.local import embedded
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the name of its folder."""
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests"):
+            item.add_marker(item.path.relative_to(ROOT / "tests").parts[0])
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """Start a Postgres of this session's own; its URL, as superuser."""
+    # Not below pytest's own folders: their long names do not fit a socket's path.
+    with (
+        tempfile.TemporaryDirectory(prefix="claimsight-test-") as folder,
+        embedded.postgres(Path(folder) / "postgres") as url,
+    ):
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres: str) -> Iterator[str]:
+    """Make an empty database for one test; its connection string."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        yield make_conninfo(postgres, dbname=name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def real_claims() -> Path:
+    """Folder of the public claims that lie beside a team's clone; they are not part of the repository."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no ../shared/data beside this clone")
+    return folder

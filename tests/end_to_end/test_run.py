@@ -1,0 +1,205 @@
+"""The whole path of `make run`, on a small book and on files of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from deploy.local import embedded
+from shared.contract import load
+from shared.database import Database
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--claims", "4000", "--weeks", "30", "--seed", "3")
+
+
+def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run as `make run` does, in a folder of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local.run", *arguments],
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+
+
+def summary(home: Path) -> dict[str, object]:
+    """Read the summary and hold it against its schema."""
+    found = json.loads((home / ".claimsight" / "summary.json").read_text())
+    jsonschema.validate(found, json.loads((ROOT / "docs" / "summary.schema.json").read_text()))
+    return found
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A folder for one run: not one of pytest's, which every other session of pytest closes to the server's user."""
+    with tempfile.TemporaryDirectory(prefix="claimsight-run-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def book() -> Iterator[Path]:
+    """A folder in which the small demo book ran to its end, after one stage had been killed on the way."""
+    with tempfile.TemporaryDirectory(prefix="claimsight-book-") as folder:
+        _run_and_kill(Path(folder))
+        yield Path(folder)
+
+
+def _run_and_kill(home: Path) -> None:
+    shutil.copytree(ROOT / "contracts", home / "contracts")
+    running = subprocess.Popen(
+        [sys.executable, "-m", "deploy.local.run", *SMALL],
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    stage = _wait_for_stage(running.pid)
+    os.kill(stage, signal.SIGKILL)
+    _, errors = running.communicate(timeout=60)
+    assert running.returncode == 137, errors
+    assert errors.count("\n") == 1, errors
+    finished = run(home, *SMALL)
+    assert finished.returncode == 0, finished.stderr
+
+
+def _wait_for_stage(parent: int) -> int:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for child in map(int, children):
+            if b"jobs.etl" in Path(f"/proc/{child}/cmdline").read_bytes():
+                time.sleep(0.5)
+                return child
+        time.sleep(0.01)
+    raise AssertionError("no stage was started")
+
+
+def test_summary_of_the_book(book: Path) -> None:
+    """The demo's summary is valid, and etl's rows in are its rows out and its quarantined ones."""
+    found = summary(book)
+    etl = found["stages"]["etl"]
+    assert etl["rows_in"] == etl["rows_out"] + etl["quarantined"] > 4000
+    assert etl["quarantined"] > 0
+    assert found["stages"]["train"]["runs"] > 1
+    assert (found["champion"] is None) == (found["no_champion_because"] is not None)
+
+
+def test_every_row_of_the_book_stands_once(book: Path) -> None:
+    """Each row of each dropped file ends in claims, outcomes or quarantine, once, though a stage was killed."""
+    files = sorted((book / ".claimsight" / "drop" / "demo").rglob("*.csv"))
+    # Neither a quoted line break nor a blank line is in the book, so lines are rows.
+    rows = {
+        file.relative_to(book / ".claimsight" / "drop").as_posix(): file.read_bytes().count(b"\n") - 1 for file in files
+    }
+    with (
+        embedded.postgres(book / ".claimsight" / "postgres") as url,
+        Database(url, load(ROOT / "contracts" / "demo.toml").name) as database,
+    ):
+        stored = database.rows(
+            "SELECT f.uri, count(*) AS rows, count(DISTINCT r.file_line) AS lines FROM ingest_files f JOIN ("
+            "SELECT file_id, file_line FROM claims UNION ALL SELECT file_id, file_line FROM outcomes "
+            "UNION ALL SELECT file_id, file_line FROM claims_quarantine) r USING (file_id) GROUP BY f.uri"
+        )
+    assert {row["uri"]: row["rows"] for row in stored} == {uri: count for uri, count in rows.items() if count}
+    assert all(row["rows"] == row["lines"] for row in stored)
+
+
+def test_second_run_finds_nothing_to_do(book: Path) -> None:
+    """The same command again changes no count, and says so."""
+    before = summary(book)
+    again = run(book, *SMALL)
+    after = summary(book)
+    assert again.returncode == 0, again.stderr
+    assert "Nothing to do" in again.stdout
+    for stage, counts in before["stages"].items():
+        for key in ("rows_in", "rows_out", "quarantined"):
+            assert after["stages"][stage][key] == counts[key], (stage, key)
+    assert after["champion"] == before["champion"]
+
+
+def test_another_book_is_refused(book: Path) -> None:
+    """A folder that holds one book does not mix it with another."""
+    other = run(book, "--claims", "4000", "--weeks", "30", "--seed", "4")
+    assert other.returncode == 78
+    assert "make clean" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "binary"),
+        (b"a;b;c\n1;2;3\n", "lacks"),
+    ],
+    ids=["empty", "binary", "wrong columns"],
+)
+def test_bad_files_are_refused_in_one_line(home: Path, content: bytes, said: str) -> None:
+    """A file that is no claims file ends with 65 and one line that says why."""
+    file = home / "claims.csv"
+    file.write_bytes(content)
+    ended = run(home, "--contract", str(ROOT / "contracts" / "vehicle.toml"), "--data", str(file))
+    assert ended.returncode == 65
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_missing_file_is_refused_before_anything_starts(home: Path) -> None:
+    """A file that is not there ends with 65 and one line."""
+    ended = run(home, "--contract", str(ROOT / "contracts" / "vehicle.toml"), "--data", "nowhere.csv")
+    assert ended.returncode == 65
+    assert (
+        ended.stderr
+        == "claimsight: nowhere.csv: no such file; name a CSV file, or a folder with claims/ and outcomes/\n"
+    )
+
+
+def test_real_vehicle_claims(home: Path, real_claims: Path) -> None:
+    """On two years of real vehicle claims a champion is promoted, which sees no column that names claims or dates."""
+    ended = run(
+        home,
+        *("--contract", str(ROOT / "contracts" / "vehicle.toml")),
+        *("--data", str(real_claims / "vehicle_claims_1994_1995.csv")),
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = summary(home)
+    assert found["stages"]["etl"] | {"seconds": 0, "meaning": "", "runs": 1} == {
+        **{"rows_in": 11337, "rows_out": 11336, "quarantined": 1, "exit_code": 0},
+        **{"seconds": 0, "meaning": "", "runs": 1},
+    }
+    champion = found["champion"]
+    assert champion is not None
+    assert champion["train_window"]["end"] < champion["judged_window"]["start"]
+    assert champion["metrics"]["lift_top_decile"]["low"] >= 1.5
+    used = {column for feature in champion["features"] for column in feature["columns"]}
+    assert not used & {"PolicyNumber", "Month", "Year", "FraudFound_P"}
+    assert "PolicyNumber" in {leak["column"] for leak in champion["suspected_leaks"]}
+
+
+def test_real_auto_claims(home: Path, real_claims: Path) -> None:
+    """On a thousand real auto claims one negative limit is set aside, and identifiers are suspected leaks."""
+    ended = run(
+        home,
+        *("--contract", str(ROOT / "contracts" / "auto.toml"), "--data", str(real_claims / "auto_claims_1000.csv")),
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = summary(home)
+    assert found["stages"]["etl"]["quarantined"] == 1
+    assert found["stages"]["etl"]["rows_out"] == 999
+    leaks = {leak["column"] for leak in found["champion"]["suspected_leaks"]}
+    assert {"policy_number", "incident_location", "insured_zip"} <= leaks

@@ -1,0 +1,318 @@
+"""train, evaluate, score and drift as processes, on a small line of business: killed, stopped, run twice, harmed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from shared.contract import load
+from shared.database import Database
+from tests import claims_factory
+from tests.factories import ROOT, finish
+
+FOLLOWING = ("train", "evaluate", "score", "drift")
+TABLES = ("models", "model_history", "predictions", "drift_metrics", "outcomes", "claims")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of business: its database, and the environment of its stages."""
+
+    url: str
+    environment: dict[str, str]
+
+    def start(self, stage: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", f"jobs.{stage}"],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, stage: str, code: int = 0) -> dict[str, Any]:
+        """Run a stage to its end; its closing line."""
+        ended, lines = finish(self.start(stage))
+        assert ended == code, lines
+        assert lines[-1]["exit_code"] == code
+        return lines[-1]
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        with Database(self.url, "garage") as database:
+            return database.rows(query)
+
+    def counts(self) -> dict[str, int]:
+        return {table: self.rows(f"SELECT count(*) AS n FROM {table}")[0]["n"] for table in TABLES}
+
+    def kill_at(self, stage: str, table: str) -> None:
+        """Kill a stage while it waits to write into a table that is locked against it."""
+        with psycopg.connect(self.url, autocommit=True) as connection, connection.transaction():
+            connection.execute(f"LOCK TABLE garage.{table} IN SHARE MODE")
+            running = self.start(stage)
+            with psycopg.connect(self.url, autocommit=True) as watching:
+                until(lambda: watching.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone() is not None)
+            running.kill()
+            running.communicate(timeout=10)
+        assert running.returncode == -signal.SIGKILL
+
+
+def until(true: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def fitting(line: Line) -> tuple[subprocess.Popen[str], set[int]]:
+    """Start train and wait until its child is at work on the fit."""
+    running = line.start("train")
+    assert running.stdout is not None
+    assert "training" in running.stdout.readline()
+    until(lambda: bool(children(running.pid)))
+    found = children(running.pid)
+    time.sleep(1.5)
+    return running, found
+
+
+def gone(pids: set[int]) -> bool:
+    """Whether processes have ended, if nobody has reaped them yet."""
+    states = [Path(f"/proc/{pid}/stat") for pid in pids]
+    return all(") Z" in state.read_text() for state in states if state.exists())
+
+
+def aliases(line: Line) -> dict[str, int]:
+    import mlflow
+
+    client = mlflow.MlflowClient(line.environment["MLFLOW_TRACKING_URI"])
+    return {alias: int(version) for alias, version in client.get_registered_model("garage").aliases.items()}
+
+
+@pytest.fixture(scope="module")
+def fresh(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """Claims and outcomes of two years, and nothing learnt from them yet."""
+    folder = tmp_path_factory.mktemp("stages")
+    (folder / "contract.toml").write_text(claims_factory.GARAGE)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE stages")
+    url = make_conninfo(postgres, dbname="stages")
+    contract = load(folder / "contract.toml")
+    with Database(url, contract.name) as database:
+        database.prepare(contract)
+        claims_factory.store(database, contract, claims_factory.claims(1600, seed=2))
+    yield Line(
+        url,
+        {
+            "CLAIMSIGHT_CONTRACT": str(folder / "contract.toml"),
+            "CLAIMSIGHT_DATABASE_URL": url,
+            "CLAIMSIGHT_DROP": str(folder),
+            "CLAIMSIGHT_EVENTS": str(folder / "events.jsonl"),
+            "CLAIMSIGHT_ARTIFACTS": str(folder / "artifacts"),
+            "CLAIMSIGHT_AS_OF": "2025-01-01",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        },
+    )
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP DATABASE stages WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def line(fresh: Line) -> Line:
+    """The same after each stage was killed at its work, and run again."""
+    assert fresh.run("score")["message"].startswith("no champion yet")
+    assert fresh.run("drift")["message"].startswith("no champion yet")
+    running, found = fitting(fresh)
+    running.kill()
+    running.communicate(timeout=10)
+    until(lambda: gone(found), 5)
+    fresh.run("train")
+    for stage, table in (("evaluate", "model_history"), ("score", "predictions"), ("drift", "drift_metrics")):
+        fresh.kill_at(stage, table)
+        assert fresh.counts()[table] == 0
+        fresh.run(stage)
+    return fresh
+
+
+@contextmanager
+def copied(line: Line, postgres: str, folder: Path) -> Iterator[Line]:
+    """Copy a line of business, models and all, to be harmed."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("DROP DATABASE IF EXISTS copied WITH (FORCE)")
+        connection.execute("CREATE DATABASE copied TEMPLATE stages")
+    url = make_conninfo(postgres, dbname="copied")
+    (artifact,) = line.rows("SELECT artifact_uri FROM models")
+    shutil.copytree(artifact["artifact_uri"].removeprefix("file://"), folder / "model")
+    environment = line.environment | {
+        "CLAIMSIGHT_DATABASE_URL": url,
+        "CLAIMSIGHT_EVENTS": str(folder / "events.jsonl"),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+    }
+    shutil.copyfile(line.environment["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"), folder / "mlflow.db")
+    copy = replace(line, url=url, environment=environment)
+    copy.rows(f"UPDATE models SET artifact_uri = 'file://{folder / 'model'}'")
+    yield copy
+
+
+@pytest.fixture
+def harmed(line: Line, postgres: str, tmp_path: Path) -> Iterator[Line]:
+    with copied(line, postgres, tmp_path) as copy:
+        yield copy
+
+
+def test_stopped_fit_ends_politely_and_at_once(fresh: Line) -> None:
+    """SIGTERM in the middle of a fit ends train and its child within five seconds, with 143 and a closing line."""
+    running, found = fitting(fresh)
+    began = time.monotonic()
+    running.terminate()
+    code, lines = finish(running)
+    assert time.monotonic() - began < 5
+    assert (code, lines[-1]["status"]) == (143, "stopped")
+    until(lambda: gone(found), 5 - (time.monotonic() - began))
+
+
+def test_killed_stages_end_as_if_they_had_not_been(line: Line) -> None:
+    """After a kill and another run there is one model, one verdict and one prediction a claim; the ledger says so."""
+    assert len(line.rows("SELECT 1 FROM models")) == 1
+    assert [row["alias"] for row in line.rows("SELECT alias FROM model_history")] == ["champion"]
+    (predictions,) = line.rows("SELECT count(*) AS n, count(DISTINCT claim_id) AS claims FROM predictions")
+    assert predictions["n"] == predictions["claims"] == line.counts()["claims"]
+    assert line.rows("SELECT 1 FROM drift_metrics")
+    runs = {
+        row["stage"]: row for row in line.rows("SELECT stage, rows_out, status FROM job_runs WHERE status = 'done'")
+    }
+    assert runs["score"]["rows_out"] == predictions["n"]
+    killed = line.rows("SELECT stage, exit_code FROM job_runs WHERE status = 'killed' AND exit_code = 137")
+    assert {row["stage"] for row in killed} == set(FOLLOWING)
+
+
+def test_no_row_of_the_future_is_learnt_from(line: Line) -> None:
+    """What was learnt from was known when the training window closed, and the judged window opened after it."""
+    (model,) = line.rows(
+        "SELECT train_end, (SELECT max(rows_in) FROM job_runs WHERE stage = 'train') AS learnt, "
+        "(SELECT count(*) FROM outcomes WHERE known_at <= train_end) AS known, "
+        "(SELECT judged_start FROM model_history) AS judged FROM models"
+    )
+    assert model["learnt"] == model["known"]
+    assert model["train_end"] < model["judged"]
+
+
+def test_registry_mirrors_the_database(line: Line) -> None:
+    """MLflow calls the promoted version champion, and no version challenger."""
+    (model,) = line.rows("SELECT model_version FROM models")
+    assert aliases(line) == {"champion": model["model_version"]}
+
+
+def test_second_run_changes_nothing(line: Line) -> None:
+    """Each stage run again finds nothing to do, and says so."""
+    before = line.counts()
+    for stage in FOLLOWING:
+        closing = line.run(stage)
+        assert "nothing" in closing["message"], closing
+        assert (closing["rows_in"], closing["rows_out"]) == (0, 0)
+    assert line.counts() == before
+
+
+def test_idle_stages_import_nothing_heavy(line: Line) -> None:
+    """A stage that finds nothing to do has imported neither numpy nor a model's library nor MLflow."""
+    heavy = "{'numpy', 'sklearn', 'xgboost', 'mlflow'}"
+    for stage in FOLLOWING:
+        script = (
+            f"import sys, shared.job\nfrom jobs.{stage}.__main__ import work\n"
+            f"def told(job):\n    said = work(job)\n    assert not {heavy} & set(sys.modules)\n    return said\n"
+            f"shared.job.run({stage!r}, '', told)"
+        )
+        environment = {"PATH": os.environ["PATH"], **line.environment}
+        ended = subprocess.run(
+            [sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("stage", "file", "content"),
+    [
+        ("score", "model.json", None),
+        ("drift", "model.json", None),
+        ("drift", "profile.json", '[{"name": 1}]'),
+        ("evaluate", "model.json", None),
+        ("evaluate", "training.json", "{}"),
+    ],
+)
+def test_harmed_model_ends_with_70(harmed: Line, tmp_path: Path, stage: str, file: str, content: str | None) -> None:
+    """A model with a file missing or broken ends a stage that needs it with 70 and one sentence, and changes nothing."""
+    undone = {"score": "predictions", "drift": "drift_metrics", "evaluate": "model_history"}
+    harmed.rows(f"DELETE FROM {undone[stage]}")
+    if content is None:
+        (tmp_path / "model" / file).unlink()
+    else:
+        (tmp_path / "model" / file).write_text(content)
+    before = harmed.counts()
+    closing = harmed.run(stage, 70)
+    assert "train a new one" in closing["message"]
+    assert "traceback" not in closing
+    assert harmed.counts() == before
+
+
+def test_champion_that_cannot_be_read_does_not_keep_its_successor_out(harmed: Line, tmp_path: Path) -> None:
+    """A challenger is judged without a champion whose files are gone; the aliases follow."""
+    shutil.copytree(tmp_path / "model", tmp_path / "next")
+    (old,) = harmed.rows("SELECT model_version FROM models")
+    import mlflow
+
+    client = mlflow.MlflowClient(harmed.environment["MLFLOW_TRACKING_URI"])
+    version = int(client.create_model_version("garage", f"file://{tmp_path}/next").version)
+    client.set_registered_model_alias("garage", "challenger", str(version))
+    harmed.rows(
+        f"INSERT INTO models SELECT {version}, family, snapshot, outcomes_known, train_start, train_end, "
+        f"'file://{tmp_path}/next', mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id FROM models"
+    )
+    (tmp_path / "model" / "model.json").unlink()
+    assert "promoted" in harmed.run("evaluate")["message"]
+    assert aliases(harmed) == {"champion": version, "previous_champion": old["model_version"]}
+
+
+def test_claims_with_unseen_levels_and_gaps_are_scored(harmed: Line) -> None:
+    """Later claims with levels that training never saw, and without values, are scored, each once."""
+    later = claims_factory.claims(50, seed=9).with_columns(
+        pl.concat_str(pl.lit("ä%'"), "claim_id").alias("claim_id"),
+        pl.lit("never seen").alias(claims_factory.ODD),
+        pl.lit(None, dtype=pl.Float64).alias("amount"),
+    )
+    with Database(harmed.url, "garage") as database:
+        contract = load(Path(harmed.environment["CLAIMSIGHT_CONTRACT"]))
+        claims_factory.store(database, contract, later)
+    assert harmed.run("score")["rows_out"] == 50
+    reasons = harmed.rows("SELECT reasons FROM predictions WHERE reasons IS NOT NULL")
+    assert all(row["reasons"] for row in reasons)
+    assert json.dumps(reasons)
+
+
+def test_drift_measures_a_ranking_when_its_outcomes_come(harmed: Line) -> None:
+    """A window measured before its outcomes were known is judged once more when they are, and its claims count once."""
+    (window,) = harmed.rows("SELECT max(window_start) AS start FROM drift_metrics WHERE metric = 'roc_auc'")
+    harmed.rows(f"DELETE FROM drift_metrics WHERE window_start = '{window['start']}' AND metric = 'roc_auc'")
+    before = harmed.counts()["drift_metrics"]
+    closing = harmed.run("drift")
+    assert closing["message"].startswith("1 windows measured")
+    assert closing["rows_in"] == 0
+    assert harmed.counts()["drift_metrics"] == before + 1
+    assert "nothing to do" in harmed.run("drift")["message"]

@@ -1,0 +1,135 @@
+"""The contract: what it accepts, and that it names all that is wrong."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from shared.contract import Contract, load
+from shared.errors import ConfigError
+from tests.factories import MOTOR, ROOT
+
+
+def _problems(folder: Path, text: str | bytes) -> tuple[str, ...]:
+    path = folder / "contract.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    assert all("\n" not in problem for problem in raised.value.problems)
+    return raised.value.problems
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "contracts").glob("*.toml")), ids=lambda path: path.stem)
+def test_contracts_of_the_repository(path: Path) -> None:
+    """Each contract of the repository is right, and its name is its file's."""
+    assert load(path).name == path.stem
+
+
+def test_identity(tmp_path: Path) -> None:
+    """The same bytes have the same hash, other bytes another."""
+    hashes = set()
+    for text in (MOTOR, MOTOR, MOTOR + "# more\n"):
+        (tmp_path / "contract.toml").write_text(text)
+        hashes.add(load(tmp_path / "contract.toml").hash)
+    assert len(hashes) == 2
+
+
+def test_label_is_not_stored(tmp_path: Path) -> None:
+    """Claims keep every column but the label, which is an outcome."""
+    (tmp_path / "contract.toml").write_text(MOTOR)
+    contract = load(tmp_path / "contract.toml")
+    assert set(contract.columns) - set(contract.stored) == {"fraud"}
+
+
+@pytest.mark.parametrize("text", ["name = ", "a = 1\na = 2", b"\xff\xfe", MOTOR + "[roles]\n"])
+def test_no_toml(tmp_path: Path, text: str | bytes) -> None:
+    """A file that is no TOML is one sentence that names it."""
+    (problem,) = _problems(tmp_path, text)
+    assert "contract.toml: not TOML" in problem
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A contract that is not there, or is a folder, is one sentence."""
+    for path in (tmp_path / "nowhere.toml", tmp_path):
+        with pytest.raises(ConfigError, match="name an existing TOML file"):
+            load(path)
+
+
+def test_all_malformed_values_at_once(tmp_path: Path) -> None:
+    """Every malformed value is named, with its key."""
+    text = MOTOR.replace('dtype = "date"', 'dtype = "day"').replace('"motor"', '"Motor Claims"')
+    problems = _problems(tmp_path, text + "[gates]\nmin_frauds = 0\nmax_frauds = 1\n[file]\ndelimiter = '§'\n")
+    for key in ("name:", "columns.lost_on.dtype:", "gates.min_frauds:", "gates.max_frauds:", "file.delimiter:"):
+        assert any(key in problem for problem in problems), key
+
+
+def test_all_contradictions_at_once(tmp_path: Path) -> None:
+    """Every contradiction between the parts is named, each in a sentence of its own."""
+    text = MOTOR.replace('id = "claim"', 'id = "klaim"\namount = "peril"\npii = ["nobody"]')
+    text = text.replace('not_fraud = ["N"]', 'not_fraud = ["N", "Y"]').replace("min = 0, max = 1e6", "min = 2, max = 1")
+    text = text.replace('"integer", nullable', '"integer", levels = ["1"], nullable')
+    text += 'file_id = { dtype = "text" }\n[derived]\ncount = { dtype = "date", sql = "nope(" }\n'
+    text += "total = { dtype = 'number', sql = 'SUM(amount)' }\nleak = { dtype = 'text', sql = 'fraud' }\n"
+    text += "gone = { dtype = 'text', sql = 'elsewhere' }\n"
+    problems = _problems(tmp_path, text)
+    for words in (
+        "roles.id: no column 'klaim'",
+        "roles.pii: no column 'nobody'",
+        "roles.amount: 'peril' must be an integer or a number",
+        "label: 'Y' means both fraud and not fraud",
+        "columns.amount: min is above max",
+        "columns.count.levels: only for category and text",
+        "columns.file_id: the name is Claimsight's own",
+        "derived.count: the name is taken",
+        "derived.count.sql: ",
+        "derived.total.sql: must give one value a row",
+        "derived.leak.sql: reads the label 'fraud'",
+        "derived.gone.sql: no column 'elsewhere'",
+    ):
+        assert any(words in problem for problem in problems), (words, problems)
+
+
+@pytest.mark.parametrize("name", ["claimsight", "pg_claims", "information_schema", "public"])
+def test_schemas_that_are_taken(tmp_path: Path, name: str) -> None:
+    """A line of business does not take the name of another schema of Postgres."""
+    (problem,) = _problems(tmp_path, MOTOR.replace('"motor"', f'"{name}"'))
+    assert "choose another" in problem
+
+
+@pytest.mark.parametrize("name", ['a"b', " a", "a\\nb", "*", "^a$", "ä" * 30, "a" * 60])
+def test_column_names_that_cannot_be(tmp_path: Path, name: str) -> None:
+    """A name that Postgres would cut off, or Polars take for a pattern, is refused."""
+    quoted = name.replace('"', '\\"')
+    (problem,) = _problems(tmp_path, MOTOR + f'"{quoted}" = {{ dtype = "text" }}\n')
+    assert re.search("a column name has 1 to 59 bytes", problem)
+
+
+def test_two_columns_of_one_header(tmp_path: Path) -> None:
+    """No two columns read the same header."""
+    (problem,) = _problems(tmp_path, MOTOR + 'place = { dtype = "text", source = "note" }\n')
+    assert "two columns read 'note'" in problem
+
+
+def test_outcome_from_one_place(tmp_path: Path) -> None:
+    """The outcome stands in the claims file or in files of its own, in one of the two."""
+    both = MOTOR.replace("[columns]", "[outcomes]\n[columns]")
+    neither = MOTOR.replace('label = "fraud"\n', "")
+    for text in (both, neither):
+        assert any("give either roles.label" in problem for problem in _problems(tmp_path, text))
+
+
+def test_a_derived_label_is_refused(tmp_path: Path) -> None:
+    """The label is a column of the file."""
+    text = MOTOR.replace('label = "fraud"', 'label = "told"') + "[derived]\ntold = { dtype = 'text', sql = 'note' }\n"
+    (problem,) = _problems(tmp_path, text)
+    assert "roles.label: 'told' must be a column of the file" in problem
+
+
+def test_own_names_for_their_roles(tmp_path: Path) -> None:
+    """The names claim_id, event_time and is_fraud may stand for the roles they name."""
+    text = MOTOR.replace('"claim"', '"claim_id"').replace("\nclaim =", "\nclaim_id =")
+    text = text.replace("lost_on", "event_time").replace('label = "fraud"', 'label = "is_fraud"')
+    (tmp_path / "contract.toml").write_text(text.replace("\nfraud = {", "\nis_fraud = {"))
+    assert isinstance(load(tmp_path / "contract.toml"), Contract)

@@ -1,0 +1,137 @@
+"""A model as data: written, read, and what it makes of claims."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from jobs.train import fit
+from shared.errors import ModelError
+from shared.features import features_of, values
+from shared.model import Model, Trees, indicators, load
+from tests import claims_factory
+from tests.claims_factory import ODD
+
+CLAIMS = claims_factory.claims(800)
+FEATURES = features_of(claims_factory.contract())
+KNOWN = values(CLAIMS, FEATURES)
+SMALL = {"max_depth": 3, "learning_rate": 0.3, "rounds": 10, "max_bin": 64}
+CANDIDATES = [
+    fit.Candidate("logistic", logistic={"C": 0.1}),
+    fit.Candidate("boosted_trees", trees=SMALL),
+    fit.Candidate("blend", logistic={"C": 0.1}, trees=SMALL),
+]
+
+
+def fitted(candidate: fit.Candidate, known: pl.DataFrame = KNOWN) -> Model:
+    features = [feature for feature in FEATURES if feature.name in known.columns]
+    y = CLAIMS["is_fraud"].to_numpy().astype(float)
+    return fit.Fitter(features, known, y, 1, 0).fit(candidate)
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.family)
+def test_model_read_again_says_the_same(candidate: fit.Candidate, tmp_path: Path) -> None:
+    """A model that was written and read gives the same probabilities, also for values that training never saw."""
+    model = fitted(candidate)
+    model.save(tmp_path / "model")
+    read = load(tmp_path / "model")
+    assert read == model
+    later = claims_factory.claims(200, seed=1).with_columns(
+        pl.when(pl.int_range(pl.len()) < 50).then(pl.lit("never seen")).otherwise(ODD).alias(ODD),
+        pl.when(pl.int_range(pl.len()) > 20).then("amount").alias("amount"),
+    )
+    probability = model.score(later, 1)
+    assert np.array_equal(read.score(later, 1), probability)
+    assert ((probability > 0) & (probability < 1)).all()
+
+
+@pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.family)
+def test_contributions_add_up_to_the_log_odds(candidate: fit.Candidate) -> None:
+    """The shares of the features differ from the log odds by one constant for all claims."""
+    model = fitted(candidate)
+    probability = model.fraud_probability(KNOWN, 1)
+    rest = np.log(probability / (1 - probability)) - model.contributions(KNOWN, 1).sum(axis=1)
+    assert rest == pytest.approx(rest[0], abs=1e-4)
+
+
+def test_contributions_of_trees_are_those_of_xgboost() -> None:
+    """A feature's share is the sum of XGBoost's own shares of its columns."""
+    import xgboost
+
+    (trees,) = fitted(CANDIDATES[1]).parts
+    assert isinstance(trees, Trees)
+    matrix = xgboost.DMatrix(indicators(KNOWN, trees.levels))
+    own = xgboost.Booster(model_file=bytearray(trees.booster_json.encode())).predict(matrix, pred_contribs=True)
+    shares = trees.contributions(KNOWN, 1)
+    widths = [
+        len(kept) if feature.kind == "category" else 1 for feature, kept in zip(FEATURES, trees.levels, strict=True)
+    ]
+    places = np.cumsum([0, *widths])
+    for feature, (begin, end) in enumerate(pairwise(places)):
+        assert shares[:, feature] == pytest.approx(own[:, begin:end].sum(axis=1), abs=1e-5)
+    assert shares.sum(axis=1) == pytest.approx(trees.margin(KNOWN, 1), abs=1e-4)
+
+
+def test_row_order_does_not_matter_to_probabilities() -> None:
+    """A claim's probability does not depend on the claims around it."""
+    model = fitted(CANDIDATES[2])
+    assert np.array_equal(model.fraud_probability(KNOWN[::-1], 1)[::-1], model.fraud_probability(KNOWN, 1))
+    assert model.fraud_probability(KNOWN.clear(), 1).size == 0
+
+
+def test_trees_without_a_column_of_their_own(tmp_path: Path) -> None:
+    """Where every level is rare, trees say the same of all claims, with no reason."""
+    names = pl.DataFrame({ODD: [f"only {number}" for number in range(CLAIMS.height)]})
+    model = fitted(CANDIDATES[1], names)
+    model.save(tmp_path)
+    assert np.unique(load(tmp_path).fraud_probability(names, 1)).size == 1
+    assert not model.contributions(names, 1).any()
+
+
+def test_odd_levels_have_indicators_of_their_own() -> None:
+    """A level that looks like a pattern is compared as it is."""
+    known = pl.DataFrame({"x": ["^a$", "a", "*", None]})
+    assert indicators(known, [("^a$", "*")]).tolist() == [[1, 0], [0, 0], [0, 1], [0, 0]]
+
+
+def test_claims_that_lack_a_column_do_not_fit() -> None:
+    """A contract that gave up a column is a model's fault, said by name."""
+    with pytest.raises(ModelError, match="amount"):
+        fitted(CANDIDATES[0]).known(CLAIMS.drop("amount"))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda folder: (folder / "model.json").unlink(),
+        lambda folder: (folder / "model.json").write_text("{"),
+        lambda folder: (folder / "model.json").write_text("[]"),
+        lambda folder: (folder / "model.json").write_bytes(b"\xff\xfe"),
+        lambda folder: (folder / "trees-1.json").unlink(),
+        lambda folder: (folder / "trees-1.json").write_text("{}"),
+        lambda folder: (folder / "trees-1.json").write_text((folder / "trees-1.json").read_text()[:500]),
+        lambda folder: change(folder, lambda document: document.pop("family")),
+        lambda folder: change(folder, lambda document: document.update(format=0)),
+        lambda folder: change(folder, lambda document: document["features"].pop()),
+        lambda folder: change(folder, lambda document: document["parts"][0]["logistic"]["coefficients"].pop()),
+        lambda folder: change(folder, lambda document: document["parts"][1]["levels"].pop()),
+    ],
+)
+def test_harmed_model_is_a_model_error(harm: object, tmp_path: Path) -> None:
+    """Whatever is missing or broken in a model's folder is told when it is read, in one line."""
+    fitted(CANDIDATES[2]).save(tmp_path)
+    harm(tmp_path)  # type: ignore[operator]
+    with pytest.raises(ModelError) as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def change(folder: Path, edit: object) -> None:
+    document = json.loads((folder / "model.json").read_text())
+    edit(document)  # type: ignore[operator]
+    (folder / "model.json").write_text(json.dumps(document))

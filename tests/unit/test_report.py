@@ -1,0 +1,289 @@
+"""The report: complete whatever is missing, safe whatever is in it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.local.report import UNTOLD, write_report
+from deploy.local.summary import collect
+from shared.contract import Contract
+from shared.database import Database
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "summary.schema.json").read_text())
+AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
+TRAIN_END = datetime(2024, 3, 1, tzinfo=UTC)
+HEADINGS = ["Headline", "The book", "Quarantine", "Models tried", "Lift", "Scores", "Drift", "Runs"]
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+VOID = {"meta", "line", "rect", "circle", "polyline", "polygon"}
+
+
+class Page(HTMLParser):
+    """What a page holds, its tags checked for being closed in order."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.headings: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+        if self.open and self.open[-1] == "h2":
+            self.headings.append(data)
+
+
+def contract(title: str = "Motor") -> Contract:
+    columns = {
+        "number": {"dtype": "text"},
+        "day": {"dtype": "date"},
+        "amount": {"dtype": "number"},
+        "surname": {"dtype": "text"},
+        "peril": {"dtype": "category", "meaning": HOSTILE},
+    }
+    document = {
+        "name": "motor",
+        "title": title,
+        "roles": {"id": "number", "event_time": "day", "amount": "amount", "pii": ["surname"]},
+        "columns": columns,
+        "derived": {"initial": {"dtype": "text", "sql": "LEFT(surname, 1)"}},
+        "outcomes": {},
+    }
+    return Contract.model_validate(document)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with Database(database_url, "motor") as database:
+        database.prepare(contract())
+        yield database
+
+
+def page(database: Database, folder: Path, title: str = "Motor", as_of: datetime = AS_OF) -> tuple[str, Page]:
+    told = contract(title)
+    path = write_report(folder / "new" / "index.html", database, told, collect(database, told, as_of, None), as_of)
+    text = path.read_text()
+    return text, Page(text)
+
+
+def load(database: Database, claims: int) -> None:
+    """Claims, one a day, every second with an outcome, every eighth a fraud; their file, and a rejected one."""
+    database.rows(
+        "INSERT INTO job_runs (stage, line, shard, status, exit_code, message, as_of, git_sha, image_digest) "
+        "VALUES ('etl', 'motor', '0/1', 'failed', 65, %s, %s, 'sha', 'digest')",
+        [HOSTILE, AS_OF],
+    )
+    database.rows(
+        "INSERT INTO ingest_files (uri, etag, kind, status, reason, rows_in, rows_out, quarantined, loaded_at, run_id) "
+        "VALUES (%(name)s, 'a', 'claims', 'loaded', NULL, 1, 0, 1, %(as_of)s, 1), "
+        "(%(name)s || '2', 'b', 'claims', 'rejected', %(name)s, 0, 0, 0, %(as_of)s, 1)",
+        {"name": "file:///drop/" + HOSTILE, "as_of": AS_OF},
+    )
+    database.rows(
+        "INSERT INTO claims_quarantine VALUES (1, 2, 'peril', %s, 'Smith raw'), "
+        "(1, 3, 'number', 'repeats row 7 of the file', '')",
+        ["peril: " + HOSTILE],
+    )
+    database.rows(
+        "INSERT INTO claims (claim_id, revision, event_time, known_at, file_id, file_line, amount, surname, peril) "
+        "SELECT 'C' || n, 1, day, day, 1, n, 100 * n, 'Smith', 'fire' FROM generate_series(1, %s) n, "
+        "LATERAL (SELECT timestamptz '2024-01-01' + n * interval '1 day' AS day) d",
+        [claims],
+    )
+    database.rows(
+        "INSERT INTO outcomes (claim_id, is_fraud, decided_at, known_at, source) "
+        "SELECT claim_id, file_line %% 8 = 0, event_time, event_time, 'test' FROM claims WHERE file_line %% 2 = 0"
+    )
+
+
+def promote(database: Database, folder: Path, alias: str = "champion", value: float | None = 0.5) -> None:
+    """A model, its verdict, and predictions of claims later than its training."""
+    feature = {"name": "peril", "sources": ["peril"], "kind": "category", "levels": []}
+    trials = [{"name": f"boosted_trees ({n})", "mean": 0.2, "average_precision": [0.1, float("nan")]} for n in (1, 2)]
+    finding = {"column": "number", "kind": "leak", "evidence": HOSTILE}
+    (folder / "model.json").write_text(json.dumps({"features": [feature]}))
+    (folder / "training.json").write_text(
+        json.dumps({"chosen": 1, "trials": trials, "findings": [finding], "left_out": [], "screened_out": [HOSTILE]})
+    )
+    database.rows(
+        "INSERT INTO models VALUES "
+        "(1, 'boosted_trees', 'snapshot', 50, %s, %s, %s, 'run', 'hash', 'sha', 'digest', %s, 1)",
+        [TRAIN_END - timedelta(days=60), TRAIN_END, folder.as_uri(), AS_OF],
+    )
+    names = SCHEMA["$defs"]["champion"]["properties"]["metrics"]["required"]
+    bins = [{"claims": 2.5, "expected": 0.3, "frauds": 0.0, "cumulative_recall": None}] * 10
+    metrics = {"ranking": {name: {"value": value, "low": value, "high": value} for name in names}, "deciles": bins}
+    gates = [{"name": "recall at 20 percent", "value": value, "limit": 0.2, "passed": alias == "champion"}]
+    database.rows(
+        "INSERT INTO model_history (model_version, alias, actor, reason, threshold, judged_start, judged_end, metrics, "
+        "gates, as_of, run_id) VALUES (1, %s, 'test', 'so it is', 0.5, %s, %s, %s, %s, %s, 1)",
+        [alias, TRAIN_END, AS_OF, json.dumps(metrics), json.dumps(gates), AS_OF],
+    )
+
+
+def score(database: Database) -> None:
+    reasons = [
+        {"feature": "peril", "value": HOSTILE, "direction": "raises", "log_odds": 0.7},
+        {"feature": "initial", "value": "Smith", "direction": "lowers", "log_odds": -0.2},
+        {"feature": "days from x", "value": None, "direction": "lowers", "log_odds": -0.2},
+    ]
+    database.rows(
+        "INSERT INTO predictions SELECT claim_id, 1, 'champion', file_line / 1000.0 + 0.45, file_line > 50, "
+        "false, %s, %s, 1 FROM claims",
+        [json.dumps(reasons), AS_OF],
+    )
+    for week in range(3):
+        start = TRAIN_END + timedelta(weeks=week)
+        database.rows(
+            "INSERT INTO drift_metrics SELECT %s, %s, 1, feature, metric, value, value_limit, 'watch', %s, %s, 1 "
+            "FROM (VALUES ('*', 'verdict', 1.0, NULL), ('peril', 'psi', 0.3, 0.2), ('*', 'roc_auc', 0.7, 0.6)) "
+            "AS m (feature, metric, value, value_limit)",
+            [start, start + timedelta(weeks=1), HOSTILE, AS_OF],
+        )
+
+
+def test_an_empty_line_has_every_section(database: Database, tmp_path: Path) -> None:
+    """Where nothing was loaded, each section says so, and no model is claimed."""
+    _, found = page(database, tmp_path)
+    assert found.headings == HEADINGS
+    assert "No model was promoted: no model was trained." in found.text
+    for sentence in (
+        "No claim is loaded yet.",
+        "No file has arrived yet.",
+        "nothing is in quarantine",
+        "Every run ended well.",
+    ):
+        assert sentence in found.text
+
+
+@pytest.mark.parametrize("claims", [1, 2, 120])
+def test_claims_without_a_model_are_shown(database: Database, tmp_path: Path, claims: int) -> None:
+    """A book of any size has its counts, and sections that need a model say that there is none."""
+    load(database, claims)
+    _, found = page(database, tmp_path)
+    assert found.headings == HEADINGS
+    assert f"{claims} claims of 2024-01-02" in found.text
+    assert "No claim is scored, since no model was promoted." in found.text
+
+
+def test_a_refusal_names_its_gates(database: Database, tmp_path: Path) -> None:
+    """Without a champion the headline says which gate refused the last model, even if its value is unknown."""
+    load(database, 120)
+    promote(database, tmp_path, "refused", None)
+    _, found = page(database, tmp_path)
+    assert (
+        f"No model was promoted because recall at 20 percent is {UNTOLD}, where at least 0.200 is asked." in found.text
+    )
+    assert "Model 1 (refused) ranked the 25 judged claims" in found.text
+
+
+@pytest.mark.parametrize("value", [0.5, None])
+def test_a_champion_fills_every_section(database: Database, tmp_path: Path, value: float | None) -> None:
+    """Verdict, lift, scores and drift of a champion are shown, with or without metrics."""
+    load(database, 120)
+    promote(database, tmp_path, value=value)
+    score(database)
+    _, found = page(database, tmp_path)
+    assert found.headings == HEADINGS
+    assert ("0.50 times as many frauds as chance" in found.text) == (value is not None)
+    assert "Only the 60 claims that came after model 1's training (2024-03-01)" in found.text
+    assert "odds times 2.0" in found.text
+    assert "1.50" in found.text  # shift over its limit
+
+
+def test_hostile_strings_stay_text(database: Database, tmp_path: Path) -> None:
+    """Titles, file names, reasons, columns and values cannot become markup."""
+    load(database, 120)
+    promote(database, tmp_path)
+    score(database)
+    text, found = page(database, tmp_path, title=HOSTILE)
+    assert found.text.count(HOSTILE) >= 8
+    assert not {"script", "img"} & {tag for tag, _ in found.tags}
+    assert HOSTILE not in text
+
+
+def test_personal_and_quarantined_values_do_not_appear(database: Database, tmp_path: Path) -> None:
+    """Neither a personal column, nor one made from it, nor a quarantined row is in the page."""
+    load(database, 120)
+    promote(database, tmp_path)
+    score(database)
+    text, _ = page(database, tmp_path)
+    assert "Smith" not in text
+    assert "initial is (personal)" in text
+
+
+def test_nothing_later_than_the_clock_appears(database: Database, tmp_path: Path) -> None:
+    """A page as of an earlier day knows no later claim, outcome, file or model."""
+    load(database, 120)
+    promote(database, tmp_path)
+    score(database)
+    _, found = page(database, tmp_path, as_of=datetime(2024, 1, 11, tzinfo=UTC))
+    assert "10 claims of 2024-01-02 to 2024-01-11" in found.text
+    assert "Outcomes are known for 50\u202f% of them." in found.text
+    assert "No file has arrived yet." in found.text
+    assert "No model was trained" in found.text
+
+
+def test_lost_model_files_cost_only_their_tables(database: Database, tmp_path: Path) -> None:
+    """A page is written even if the folder of a refused model is gone."""
+    load(database, 20)
+    promote(database, tmp_path, "refused")
+    (tmp_path / "training.json").unlink()
+    _, found = page(database, tmp_path)
+    assert "The model's files cannot be read on this machine" in found.text
+
+
+def test_the_page_needs_nothing_else(database: Database, tmp_path: Path) -> None:
+    """No address, script, frame or import; the policy lets the page's own style sheet through and nothing more."""
+    load(database, 120)
+    promote(database, tmp_path)
+    score(database)
+    text, found = page(database, tmp_path)
+    assert not re.search(r"https?:|@import|url\(", text)
+    assert not {"src", "style", "onclick", "onload"} & {name for _, attributes in found.tags for name in attributes}
+    assert all(attributes["href"].startswith("#") for _, attributes in found.tags if attributes.get("href"))
+    style = re.search("<style>(.*)</style>", text, re.DOTALL)
+    policy = next(attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes)
+    assert style
+    assert policy is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+
+
+def test_tables_and_charts_can_be_heard(database: Database, tmp_path: Path) -> None:
+    """Every table has a caption, every heading cell a scope, every chart a name."""
+    load(database, 120)
+    promote(database, tmp_path)
+    score(database)
+    _, found = page(database, tmp_path)
+    tags: dict[str, list[dict[str, Any]]] = {}
+    for tag, attributes in found.tags:
+        tags.setdefault(tag, []).append(attributes)
+    assert len(tags["table"]) == len(tags["caption"])
+    assert all(cell.get("scope") for cell in tags["th"])
+    assert all(chart["role"] == "img" and chart["aria-label"] for chart in tags["svg"])

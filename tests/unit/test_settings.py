@@ -1,0 +1,100 @@
+"""Settings from the environment."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from shared.errors import ConfigError
+from shared.settings import Settings, from_environment, variable
+
+ENOUGH = {
+    "CLAIMSIGHT_CONTRACT": "contracts/vehicle.toml",
+    "CLAIMSIGHT_DATABASE_URL": "postgresql://user:secret@host/claims",
+    "CLAIMSIGHT_DROP": "drop",
+    "CLAIMSIGHT_EVENTS": "events.jsonl",
+    "CLAIMSIGHT_ARTIFACTS": "artifacts",
+    "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db",
+    "CLAIMSIGHT_AS_OF": "2024-06-03",
+}
+
+
+def _without(*names: str) -> dict[str, str]:
+    return {name: value for name, value in ENOUGH.items() if name not in names}
+
+
+def test_defaults() -> None:
+    """What need not be set has its default."""
+    settings = from_environment(ENOUGH)
+    assert (settings.threads, settings.git_sha, settings.image_digest) == (2, "unknown", "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [("2024-06-03", 0), ("2024-06-03T06:00:00", 6), ("2024-06-03T06:00:00Z", 6), ("2024-06-03T06:00:00+02:00", 4)],
+)
+def test_the_clock_is_in_utc_unless_it_says_otherwise(text: str, hour: int) -> None:
+    """A bare date is its midnight in UTC, a moment without a zone is in UTC."""
+    assert from_environment(ENOUGH | {"CLAIMSIGHT_AS_OF": text}).as_of == datetime(2024, 6, 3, hour, tzinfo=UTC)
+
+
+def test_the_clock_is_now_by_default() -> None:
+    """Without a clock it is now."""
+    as_of = from_environment(_without("CLAIMSIGHT_AS_OF")).as_of
+    assert timedelta(0) <= datetime.now(UTC) - as_of < timedelta(minutes=1)
+
+
+def test_everything_wrong_is_named_at_once() -> None:
+    """One error names every variable that is missing or malformed, by the name that an operator knows."""
+    wrong = _without("CLAIMSIGHT_DROP", "MLFLOW_TRACKING_URI") | {
+        "CLAIMSIGHT_AS_OF": "yesterday",
+        "CLAIMSIGHT_THREADS": "0",
+    }
+    with pytest.raises(ConfigError) as caught:
+        from_environment(wrong)
+    named = {problem.split()[0] for problem in caught.value.problems}
+    assert named == {"CLAIMSIGHT_DROP", "MLFLOW_TRACKING_URI", "CLAIMSIGHT_AS_OF", "CLAIMSIGHT_THREADS"}
+    assert "CLAIMSIGHT_DROP is not set; see .env.example" in caught.value.problems
+
+
+def test_an_empty_environment_names_all_that_is_needed() -> None:
+    """Every setting without a default is asked for."""
+    with pytest.raises(ConfigError) as caught:
+        from_environment({})
+    needed = {variable(name) for name, field in Settings.model_fields.items() if field.is_required()}
+    assert {problem.split()[0] for problem in caught.value.problems} == needed - {"CLAIMSIGHT_AS_OF"}
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_empty_counts_as_absent(value: str) -> None:
+    """An empty variable is one that is not set: a default stands, a needed one is asked for."""
+    assert from_environment(ENOUGH | {"CLAIMSIGHT_THREADS": value}).threads == 2
+    with pytest.raises(ConfigError, match="CLAIMSIGHT_DROP is not set"):
+        from_environment(ENOUGH | {"CLAIMSIGHT_DROP": value})
+
+
+def test_surrounding_blanks_do_not_count() -> None:
+    """A value is taken without the blanks around it."""
+    assert from_environment(ENOUGH | {"CLAIMSIGHT_THREADS": " 4 "}).threads == 4
+
+
+def test_other_variables_are_passed_over() -> None:
+    """Variables of others, and settings this version does not know, do no harm."""
+    others = {"PATH": "/bin", "CLAIMSIGHT_TOMORROW": "1", "DROP": "elsewhere"}
+    assert from_environment(ENOUGH | others) == from_environment(ENOUGH)
+
+
+def test_the_password_is_not_shown() -> None:
+    """Neither the settings' text nor an error about the settings shows the password."""
+    assert "secret" not in repr(from_environment(ENOUGH))
+    with pytest.raises(ConfigError) as caught:
+        from_environment(_without("CLAIMSIGHT_DROP"))
+    assert "secret" not in str(caught.value)
+
+
+def test_settings_are_frozen() -> None:
+    """Nobody changes the settings on the way."""
+    with pytest.raises(ValidationError):
+        from_environment(ENOUGH).threads = 3  # type: ignore[misc]

@@ -1,0 +1,115 @@
+"""The summary of a local run against its schema."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from deploy.local.summary import collect
+from shared.choreography import STAGES
+from shared.contract import load
+from shared.database import Database
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = json.loads((ROOT / "docs" / "summary.schema.json").read_text())
+VALIDATOR = Draft202012Validator(SCHEMA)
+
+ESTIMATE = {"value": 0.34, "low": 0.27, "high": None}
+STAGE = {
+    "rows_in": 3,
+    "rows_out": 2,
+    "quarantined": 1,
+    "runs": 1,
+    "seconds": 0.5,
+    "exit_code": 0,
+    "meaning": "did its work",
+}
+GATE = {"name": "calibration error", "value": None, "limit": 0.7, "passed": False}
+WINDOW = {"start": "2024-01-01", "end": "2024-06-01"}
+SUMMARY: dict[str, Any] = {
+    "contract": "vehicle",
+    "as_of": "2026-01-01T00:00:00+00:00",
+    "stages": dict.fromkeys(STAGES, STAGE),
+    "champion": {
+        "model_version": 1,
+        "family": "blend",
+        "train_window": WINDOW,
+        "judged_window": WINDOW,
+        "features": [{"name": "days from policy_start", "columns": ["policy_start", "reported_on"]}],
+        "suspected_leaks": [{"column": "id", "evidence": "an identifier", "let_in": None}],
+        "left_out": [{"column": "month", "evidence": "tells the date"}],
+        "metrics": dict.fromkeys(SCHEMA["$defs"]["champion"]["properties"]["metrics"]["required"], ESTIMATE),
+        "gates": [GATE],
+    },
+    "refusing_gates": [],
+    "no_champion_because": None,
+    "drift": {"verdict": "watch", "reasons": ["age has shifted (PSI 0.31, limit 0.14)"], "window": WINDOW},
+    "attainable": {"attained": 0.28, "attainable": 0.33},
+}
+
+
+def test_the_schema_is_one() -> None:
+    """The schema keeps to JSON Schema 2020-12."""
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_a_summary_with_a_champion_is_valid() -> None:
+    """A summary with everything in it is valid."""
+    VALIDATOR.validate(SUMMARY)
+
+
+def test_a_summary_without_a_champion_is_valid() -> None:
+    """Whatever needs a champion may be null."""
+    drift = {"verdict": None, "reasons": ["no whole window"], "window": None}
+    told = {
+        "champion": None,
+        "refusing_gates": [GATE],
+        "no_champion_because": "refused",
+        "drift": drift,
+        "attainable": None,
+    }
+    VALIDATOR.validate(SUMMARY | told)
+
+
+def test_what_collect_gathers_is_valid(database_url: str) -> None:
+    """The summary of a line of business with nothing in it is valid."""
+    contract = load(ROOT / "contracts" / "vehicle.toml")
+    with Database(database_url, contract.name) as database:
+        database.prepare(contract)
+        VALIDATOR.validate(collect(database, contract, datetime(2026, 1, 1, tzinfo=UTC), None))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("contract",), None),
+        (("surprise",), 1),
+        (("stages", "etl", "rows_in"), -1),
+        (("stages", "etl", "exit_code"), 3),
+        (("stages", "sixth"), STAGE),
+        (("champion", "gates"), []),
+        (("champion", "metrics", "average_precision", "value"), "0.34"),
+        (("drift", "verdict"), "panic"),
+        (("attainable", "attained"), 1.5),
+    ],
+)
+def test_a_wrong_summary_is_refused(path: tuple[str, ...], value: object) -> None:
+    """Another key, type or range is not valid."""
+    wrong: Any = deepcopy(SUMMARY)
+    place = wrong
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    assert not VALIDATOR.is_valid(wrong)
+
+
+@pytest.mark.parametrize("key", SCHEMA["required"])
+def test_an_incomplete_summary_is_refused(key: str) -> None:
+    """No part may be missing."""
+    assert not VALIDATOR.is_valid({name: part for name, part in SUMMARY.items() if name != key})

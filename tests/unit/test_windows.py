@@ -1,0 +1,91 @@
+"""Which claims are learnt from and which judge; and the windows of drift."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from jobs.drift.due import Window, windows
+from jobs.train.windows import Windows, split
+
+DAY = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+def events(n: int, per_day: int = 1) -> list[datetime]:
+    return [DAY + timedelta(days=number // per_day) for number in range(n)]
+
+
+def labels(n: int, every: int) -> np.ndarray:
+    return (np.arange(n) % every == 0).astype(float)
+
+
+def test_latest_quarter_judges_where_it_holds_enough_frauds() -> None:
+    """With frauds in plenty the last quarter is kept back."""
+    assert split(events(2000), labels(2000, 4), 0.25) == Windows(DAY, DAY + timedelta(days=1499))
+
+
+def test_window_reaches_back_for_frauds_but_not_over_half() -> None:
+    """With few frauds the judged window grows until it holds a hundred, and at most to half of the claims."""
+    cut = split(events(2000), labels(2000, 8), 0.25)
+    assert isinstance(cut, Windows)
+    assert labels(2000, 8)[(cut.train_end - DAY).days + 1 :].sum() == 100
+    assert split(events(2000), labels(2000, 40), 0.25) == Windows(DAY, DAY + timedelta(days=999))
+
+
+def test_claims_of_one_moment_stand_on_one_side() -> None:
+    """The cut never falls within a day."""
+    cut = split(events(2000, per_day=70), labels(2000, 4), 0.25)
+    assert isinstance(cut, Windows)
+    assert cut.train_end == DAY + timedelta(days=1500 // 70 - 1)
+
+
+@pytest.mark.parametrize(
+    ("n", "y", "said"),
+    [
+        (0, np.zeros(0), "too few frauds"),
+        (500, np.zeros(500), "too few frauds"),
+        (500, np.ones(500), "all 500"),
+        (500, np.r_[np.ones(25), np.zeros(475)], "no cut by time"),
+        (500, np.r_[np.zeros(475), np.ones(25)], "no cut by time"),
+    ],
+)
+def test_too_little_is_said_in_a_sentence(n: int, y: np.ndarray, said: str) -> None:
+    """Without frauds on both sides of a cut there is a reason instead of windows."""
+    cut = split(events(n), y, 0.25)
+    assert isinstance(cut, str)
+    assert said in cut
+
+
+def test_one_moment_for_all_claims_makes_no_cut() -> None:
+    """Claims without a course of time cannot be cut by it."""
+    assert isinstance(split([DAY] * 500, labels(500, 4), 0.25), str)
+
+
+def test_windows_of_drift_are_whole() -> None:
+    """Windows follow each other without a gap, and the one that has not ended yet is none."""
+    length = timedelta(days=28)
+    found = windows(DAY, DAY + timedelta(days=83), length)
+    assert found == [(DAY, DAY + length), (DAY + length, DAY + 2 * length)]
+    assert windows(DAY, DAY + timedelta(days=84), length)[-1][1] == DAY + timedelta(days=84)
+    assert windows(DAY, DAY - timedelta(days=1), length) == []
+
+
+@pytest.mark.parametrize(
+    ("claims", "frauds", "clean", "done", "due"),
+    [
+        (99, 50, 49, set(), False),
+        (100, 0, 0, set(), True),
+        (100, 0, 0, {"psi"}, False),
+        (100, 10, 5, {"psi"}, True),
+        (100, 10, 0, {"psi"}, False),
+        (100, 9, 91, {"psi"}, False),
+        (100, 10, 5, {"psi", "roc_auc"}, False),
+    ],
+)
+def test_window_is_due_once_for_shift_and_once_for_ranking(
+    claims: int, frauds: int, clean: int, done: set[str], due: bool
+) -> None:
+    """A window is measured when it is whole, and again when enough outcomes are known to judge its ranking."""
+    assert Window(DAY, DAY, claims, frauds, clean).due(done, 100) is due
