@@ -32,6 +32,7 @@ min_lift_top_decile_low = 1.2
 
 [drift]
 min_claims = 50
+window_days = 56
 
 [columns]
 claim_id = { dtype = "text" }
