@@ -215,6 +215,13 @@ class Contract(_Part):
         every: dict[str, DType] = {name: column.dtype for name, column in (self.columns | self.derived).items()}
         return {name: dtype for name, dtype in every.items() if name != self.roles.label}
 
+    @property
+    def personal(self) -> set[str]:
+        """Columns called personal, and derived ones that are made from them."""
+        personal = set(self.roles.pii)
+        made = {name: set(pl.sql_expr(derived.sql).meta.root_names()) for name, derived in self.derived.items()}
+        return personal | {name for name, inputs in made.items() if inputs & personal}
+
     def dtype(self, column: str) -> DType:
         """Dtype of a column of the file or a derived one."""
         return (self.columns | self.derived)[column].dtype

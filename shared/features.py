@@ -52,7 +52,7 @@ def features_of(contract: Contract) -> list[Feature]:
     seen as the days from it to the event.
     """
     roles = contract.roles
-    hidden = {roles.id, roles.event_time, roles.label, *roles.ignore, *roles.pii}
+    hidden = {roles.id, roles.event_time, roles.label, *roles.ignore} | contract.personal
     features = []
     for name, dtype in contract.stored.items():
         if name in hidden:

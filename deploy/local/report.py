@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 from markupsafe import Markup
 
 from shared.champion import folder_of
@@ -294,36 +293,26 @@ def _scores(database: Database, contract: Contract, champion: Row, trained: Row,
 def _first_claims(database: Database, contract: Contract, later: str, values: Row) -> list[Row]:
     """Claims to look at first: flagged, without an outcome yet, the most probable first; then those with one."""
     roles = contract.roles
-    amount = f"c.{quoted(roles.amount)}" if roles.amount and roles.amount not in _personal(contract) else "NULL"
+    amount = f"c.{quoted(roles.amount)}" if roles.amount and roles.amount not in contract.personal else "NULL"
     claims = database.rows(
         f"SELECT claim_id, c.event_time, fraud_probability, reasons, is_fraud, {amount} AS amount {later} AND flagged "
         "ORDER BY o.claim_id IS NOT NULL, fraud_probability DESC, claim_id LIMIT %(most)s",
         values | {"most": TOP_CLAIMS},
     )
-    hidden = _personal(contract)
     for claim in claims:
-        claim["shown_id"] = claim["claim_id"] if roles.id not in hidden else "(personal)"
-        claim["reasons"] = [_in_words(reason, hidden) for reason in claim["reasons"] or []]
+        claim["shown_id"] = claim["claim_id"] if roles.id not in contract.personal else "(personal)"
+        claim["reasons"] = [_in_words(reason) for reason in claim["reasons"] or []]
     return claims
 
 
-def _personal(contract: Contract) -> set[str]:
-    """Columns called personal, and those made from them, under the names that features have."""
-    personal = set(contract.roles.pii)
-    personal |= {
-        name for name, made in contract.derived.items() if personal & set(pl.sql_expr(made.sql).meta.root_names())
-    }
-    return personal | {f"days from {name}" for name in personal}
-
-
-def _in_words(reason: Row, hidden: set[str]) -> Row:
+def _in_words(reason: Row) -> Row:
     value, log_odds = reason["value"], reason["log_odds"]
     told = "unknown" if value is None else str(value)
     if isinstance(value, float):
         told = f"{value:.0f}" if value.is_integer() else figure(value)  # a year has no thousands separator
     return {
         "feature": reason["feature"],
-        "value": "(personal)" if reason["feature"] in hidden else told,
+        "value": told,
         "raises": log_odds > 0,
         "factor": math.exp(min(abs(log_odds), 700)),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,7 @@ class Gate:
 
     name: str
     value: float
+    asks: Literal["at least", "at most"]
     limit: float
     passed: bool
 
@@ -57,7 +58,9 @@ class Judgement:
     def reason(self) -> str:
         """The verdict in one sentence."""
         refusing = [
-            f"{gate.name} is {gate.value:.3g}, the limit {gate.limit:.3g}" for gate in self.gates if not gate.passed
+            f"{gate.name} is {gate.value:.3g}, {gate.asks} {gate.limit:.3g} is asked"
+            for gate in self.gates
+            if not gate.passed
         ]
         return "refused: " + "; ".join(refusing) if refusing else f"passed all {len(self.gates)} gates"
 
@@ -150,8 +153,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _at_least(name: str, value: float, limit: float) -> Gate:
-    return Gate(name, float(value), float(limit), bool(value >= limit))
+    return Gate(name, float(value), "at least", float(limit), bool(value >= limit))
 
 
 def _at_most(name: str, value: float, limit: float) -> Gate:
-    return Gate(name, float(value), float(limit), bool(value <= limit))
+    return Gate(name, float(value), "at most", float(limit), bool(value <= limit))

@@ -18,6 +18,7 @@ ODD_LEVELS = ["^a$", "^.*$", "*", "%", "'", '"', "a\nb", "ü", "null", " "]
 def test_features_leave_out_what_names_or_dates_a_claim() -> None:
     """The id, the event's time and whatever the contract hides are no features; a date is seen as days before."""
     text = claims_factory.GARAGE.replace("[outcomes]", 'pii = ["age"]\nignore = ["workshop"]\n\n[outcomes]')
+    text += '\n[derived.decade]\ndtype = "integer"\nsql = "age / 10"\n'
     found = features_of(claims_factory.contract(text))
     assert [feature.name for feature in found] == ["amount", ODD, "size", "days from bought"]
     assert [feature.kind for feature in found] == ["number", "category", "ordered", "number"]

@@ -32,7 +32,7 @@ def test_noise_is_refused() -> None:
     """A ranking by chance fails the lift, and the reason says so with its limit."""
     judgement = judge(Y, NOISE, None, (), Gates())
     assert "lift of the top decile, lower bound" in failed(judgement)
-    assert "the limit 1.5" in judgement.reason
+    assert "at least 1.5 is asked" in judgement.reason
 
 
 @pytest.mark.parametrize(

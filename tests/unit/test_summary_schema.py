@@ -30,7 +30,7 @@ STAGE = {
     "exit_code": 0,
     "meaning": "did its work",
 }
-GATE = {"name": "calibration error", "value": None, "limit": 0.7, "passed": False}
+GATE = {"name": "calibration error", "value": None, "asks": "at most", "limit": 0.7, "passed": False}
 WINDOW = {"start": "2024-01-01", "end": "2024-06-01"}
 SUMMARY: dict[str, Any] = {
     "contract": "vehicle",
