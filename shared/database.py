@@ -82,11 +82,6 @@ class Database:
             cursor = self._connection.execute(query, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def count(self, query: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> int:
-        """Run a statement and return how many rows it touched."""
-        with self._statement():
-            return self._connection.execute(query, parameters).rowcount
-
     def frame(
         self, query: str, dtypes: dict[str, DType], parameters: Sequence[Any] | dict[str, Any] = ()
     ) -> pl.DataFrame:

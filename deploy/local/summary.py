@@ -55,7 +55,8 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
     """Print the summary for a person."""
     if idle:
         console.print("[bold]Nothing to do:[/] every file is loaded, every claim scored. As it stands:")
-    stages = Table("stage", title=f"{summary['contract']}, as of {summary['as_of'][:10]}", title_justify="left")
+    console.print(f"[bold]{summary['contract']}[/], as of {summary['as_of'][:10]}", highlight=False)
+    stages = Table("stage")
     for heading in ("rows in", "rows out", "quarantined", "runs", "seconds", "worst exit"):
         stages.add_column(heading, justify="right")
     for name, stage in summary["stages"].items():
@@ -93,12 +94,12 @@ def next_commands(console: Console, report: Path, summary: Path, *, is_demo: boo
 
 
 def _show_champion(console: Console, champion: dict[str, Any]) -> None:
-    table = Table(
-        "metric",
-        title=f"Champion: model {champion['model_version']} ({champion['family']}), trained on claims of "
-        f"{_span(champion['train_window'])}, judged on later ones of {_span(champion['judged_window'])}",
-        title_justify="left",
+    console.print(
+        f"[bold]Champion[/]: model {champion['model_version']} ({champion['family'].replace('_', ' ')}), trained on "
+        f"claims of {_span(champion['train_window'])}, judged on later ones of {_span(champion['judged_window'])}",
+        highlight=False,
     )
+    table = Table("metric")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, estimate in champion["metrics"].items():
