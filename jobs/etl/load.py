@@ -262,8 +262,9 @@ def _insert_claims(database: Database, contract: Contract, values: dict[str, Any
         "SELECT s.claim_id, coalesce(p.revision, 0) + 1, s.event_time, "
         "CASE WHEN p.revision IS NULL THEN s.event_time ELSE greatest(%(as_of)s, s.event_time, p.known_at) END, "
         f"%(file_id)s, s.file_line{', ' + columns if columns else ''} FROM staging s "
-        "LEFT JOIN LATERAL (SELECT c.revision, c.known_at FROM claims c WHERE c.claim_id = s.claim_id "
-        "ORDER BY c.revision DESC LIMIT 1) p ON true ORDER BY s.claim_id",
+        "LEFT JOIN (SELECT DISTINCT ON (c.claim_id) c.claim_id, c.revision, c.known_at FROM claims c "
+        "WHERE c.claim_id IN (SELECT claim_id FROM staging) ORDER BY c.claim_id, c.revision DESC) p "
+        "ON p.claim_id = s.claim_id ORDER BY s.claim_id",
         values,
     )
     if contract.label is not None:
@@ -272,9 +273,10 @@ def _insert_claims(database: Database, contract: Contract, values: dict[str, Any
             "INSERT INTO outcomes (claim_id, is_fraud, decided_at, known_at, source, file_id, file_line) "
             "SELECT s.claim_id, s.is_fraud, s.event_time + %(delay)s, "
             "CASE WHEN o.known_at IS NULL THEN s.event_time + %(delay)s ELSE greatest(%(as_of)s, o.known_at) END, "
-            "%(source)s, %(file_id)s, s.file_line FROM staging s LEFT JOIN LATERAL "
-            "(SELECT o.known_at, o.is_fraud FROM outcomes o WHERE o.claim_id = s.claim_id AND o.source = %(source)s "
-            "ORDER BY o.outcome_id DESC LIMIT 1) o ON true "
+            "%(source)s, %(file_id)s, s.file_line FROM staging s LEFT JOIN "
+            "(SELECT DISTINCT ON (o.claim_id) o.claim_id, o.known_at, o.is_fraud FROM outcomes o "
+            "WHERE o.source = %(source)s AND o.claim_id IN (SELECT claim_id FROM staging) "
+            "ORDER BY o.claim_id, o.outcome_id DESC) o ON o.claim_id = s.claim_id "
             "WHERE s.is_fraud IS NOT NULL AND s.is_fraud IS DISTINCT FROM o.is_fraud ORDER BY s.claim_id "
             "ON CONFLICT DO NOTHING",
             values | {"delay": contract.label.delay, "source": LABEL_SOURCE},
