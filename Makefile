@@ -7,6 +7,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
 .PHONY: help setup lock run simulate test test-unit test-property check bench mlflow clean
+.PHONY: engine engine-stop images image audit
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -41,19 +42,36 @@ check: .venv/dev.stamp ## format, lint, types, import rules; changes nothing
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
-bench: .venv/run.stamp ## run every benchmark
+bench: .venv/run.stamp ## run every benchmark; that of the images only where they are built
 	@$(BIN)/python -m deploy.bench
 
 bench-%: .venv/run.stamp ## run one benchmark: make bench-etl
 	@$(BIN)/python -m deploy.bench $*
 
+engine: ## have a Docker engine: leaves one that answers alone, else installs and starts one (root on Debian or Ubuntu)
+	@sh deploy/local/engine.sh start
+
+engine-stop: ## stop the engine that `make engine` started, and no other
+	@sh deploy/local/engine.sh stop
+
+images: engine ## build the images: five stages, mlflow, postgres (REGISTRY= TAG= PYTHON_IMAGE= CA_BUNDLE=)
+	@sh deploy/local/images.sh
+
+image: engine ## build one image: make image STAGE=etl
+	@sh deploy/local/images.sh "$${STAGE:?names no target; make image STAGE=etl}"
+
+bench-images: images # the images as the code stands
+
+audit: images .venv-audit/audit.stamp .venv/run.stamp ## list what the images are made of (CycloneDX), and what is known against it
+	@$(BIN)/python -m deploy.local.audit etl train evaluate score drift mlflow postgres
+
 mlflow: .venv-mlflow/server.stamp ## serve MLflow's pages on the local run's models: http://127.0.0.1:5000
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv-mlflow/bin/mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
 		--backend-store-uri sqlite:///.claimsight/mlflow.db
 
-clean: ## remove .claimsight, the environments and all caches; stops the local run's Postgres
+clean: engine-stop ## remove .claimsight, the environments and all caches; stops the local run's Postgres
 	@$(PYTHON) -m deploy.local.stop .claimsight
-	@rm -rf .claimsight .venv .venv-mlflow .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@rm -rf .claimsight .venv .venv-mlflow .venv-audit .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find shared jobs deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is filled once, and again only when its lock changes. Installing adds to what is there, so `run`
@@ -71,4 +89,8 @@ clean: ## remove .claimsight, the environments and all caches; stops the local r
 .venv-mlflow/server.stamp: requirements/mlflow-server.txt .venv/uv.stamp
 	@echo "Installing $< into .venv-mlflow"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow && $(INSTALL) .venv-mlflow/bin/python
+	@touch $@
+
+.venv-audit/audit.stamp: requirements/audit.txt .venv/uv.stamp
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-audit && $(INSTALL) .venv-audit/bin/python
 	@touch $@

@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.benchmarks import etl
-from deploy.benchmarks.figure import Figure
+from deploy.benchmarks import etl, images
+from deploy.benchmarks.figure import Figure, MissingPartError
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"etl": etl.measure}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"etl": etl.measure, "images": images.measure}
 FOLDER = Path(".claimsight/bench")
 
 
@@ -27,14 +28,21 @@ def main() -> None:
     """Run what the command line names."""
     parser = argparse.ArgumentParser(prog="python -m deploy.bench", description="Run benchmarks.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)}; all by default")
-    names = parser.parse_args().names or list(BENCHMARKS)
+    asked = parser.parse_args().names
+    names = asked or list(BENCHMARKS)
     if unknown := sorted(set(names) - BENCHMARKS.keys()):
         parser.error(f"no benchmark {', '.join(unknown)}; there is: {', '.join(BENCHMARKS)}")
     console = Console()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in names:
-        with console.status(f"{name} ..."):
-            figures = BENCHMARKS[name]()
+        try:
+            with console.status(f"{name} ..."):
+                figures = BENCHMARKS[name]()
+        except MissingPartError as error:
+            if asked:
+                sys.exit(f"{name}: {error}")
+            console.print(f"[bold]{name} was left out[/]: {error}", highlight=False)
+            continue
         report = {
             "name": name,
             "machine": _machine(),
@@ -52,7 +60,7 @@ def _machine() -> str:
 def _table(name: str, figures: list[Figure]) -> Table:
     table = Table("figure", "value", "goal", "met", "how", title=name)
     for figure in figures:
-        goal = "" if figure.goal is None else f"{figure.goal:,.4g} {figure.unit}"
+        goal = "" if figure.goal is None else f"{'≤' if figure.at_most else '≥'} {figure.goal:,.4g} {figure.unit}"
         met = {None: "", True: "yes", False: "no"}[figure.met]
         table.add_row(figure.name, f"{figure.value:,.4g} {figure.unit}", goal, met, figure.how)
     return table
