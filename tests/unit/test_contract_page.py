@@ -1,0 +1,48 @@
+"""docs/contract.md says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from shared import contract
+from shared.contract import Contract, load
+
+PAGE = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
+PARTS = ("file", "features", "gates", "review", "training", "drift")
+
+
+def keys() -> list[tuple[str, object]]:
+    """Every key that has a default of its own, as the page writes it, and that default."""
+    parts = {name: Contract.model_fields[name].default for name in PARTS}
+    prefixed = {name: part for name, part in parts.items() if name != "file"}
+    found = [(f"{name}.{key}", value) for name, part in prefixed.items() for key, value in part]
+    return found + [(key, value) for key, value in parts["file"]]
+
+
+@pytest.mark.parametrize(("key", "default"), keys())
+def test_defaults_are_told(key: str, default: object) -> None:
+    """The page names each key with the default that the code has."""
+    row = next(line for line in PAGE.splitlines() if line.startswith("|") and f"`{key}`" in line)
+    told = '"' + default + '"' if isinstance(default, str) else str(default).replace("()", "[]")
+    assert told in row
+
+
+@pytest.mark.parametrize(
+    "model", [contract.Column, contract.Derived, contract.Roles, contract.Label, contract.Outcomes]
+)
+def test_keys_are_told(model: type[BaseModel]) -> None:
+    """The page names every key of a column, a role and an outcome."""
+    assert [key for key in model.model_fields if f"`{key}`" not in PAGE] == []
+
+
+def test_the_smallest_contract_loads(tmp_path: Path) -> None:
+    """The page's first example is a contract."""
+    example = re.search(r"```toml\n(name.*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    file = tmp_path / "motor.toml"
+    file.write_text(example[1])
+    assert load(file).name == "motor"
