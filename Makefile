@@ -7,7 +7,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
 .PHONY: help setup lock run simulate test test-unit test-property check bench mlflow clean
-.PHONY: engine engine-stop images image audit
+.PHONY: engine engine-stop images image audit test-container
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ test: .venv/dev.stamp ## run all tests and the examples in docstrings
 
 test-unit: .venv/dev.stamp ## run the unit tests
 	@$(BIN)/python -m pytest tests/unit
+
+test-container: images .venv/dev.stamp ## run the tests of the images; none may be skipped
+	@REQUIRE_CONTAINER=1 $(BIN)/python -m pytest tests/container
 
 test-property: .venv/dev.stamp ## run the property tests
 	@$(BIN)/python -m pytest tests/property

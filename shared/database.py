@@ -25,8 +25,20 @@ CONNECT_ATTEMPTS = 4
 COPY_ROWS = 10_000
 """Rows that stand in memory as CSV at once."""
 MIGRATION_LOCK = "claimsight:migrations"
-_OPTIONS = "-c timezone=UTC -c datestyle=ISO -c client_connection_check_interval=1s"
-"""The last lets the server notice within a second that a killed client is gone, and let go of its lock."""
+_PRESENCE: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
+"""When a server's machine is gone, nobody says so: after 15 s without a sign of it the connection counts as lost. The
+kernel of one that is merely busy still answers."""
+_OPTIONS = (
+    "-c timezone=UTC -c datestyle=ISO -c client_connection_check_interval=1s "
+    "-c tcp_keepalives_idle=5 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 -c tcp_user_timeout=15s"
+)
+"""With the third the server notices within a second that a killed client is gone, and lets go of its lock; with the
+rest, within 15 s, that its machine is: otherwise it kept the lock for two hours, and every run would find it taken."""
 
 
 def quoted(column: str) -> str:
@@ -230,7 +242,9 @@ def _connect(url: str, line: str) -> psycopg.Connection[dict[str, Any]]:
         on=_is_passing, attempts=CONNECT_ATTEMPTS, wait_initial=0.2, wait_max=2.0, timeout=30
     ):
         with attempt:
-            return psycopg.connect(url, autocommit=True, row_factory=dict_row, options=options, connect_timeout=5)
+            return psycopg.connect(
+                url, autocommit=True, row_factory=dict_row, options=options, connect_timeout=5, **_PRESENCE
+            )
     raise AssertionError("a retry either returns or raises")
 
 
