@@ -7,7 +7,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
 .PHONY: help setup lock run simulate test test-unit test-property check bench mlflow clean
-.PHONY: engine engine-stop images image audit test-container
+.PHONY: engine engine-stop images image up down run-docker audit test-container
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -22,13 +22,18 @@ run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a gener
 	@$(BIN)/python -m deploy.local.run $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) $(call ASKED,AS_OF,as-of) \
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
 
+run-docker: images .venv/run.stamp ## the same in containers, each as large as its task on ECS; results in .claimsight/docker
+	@$(BIN)/python -m deploy.local.run --docker $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) \
+		$(call ASKED,AS_OF,as-of) $(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
+
 simulate: OUT ?= .claimsight/book
 simulate: export OUT := $(OUT)
 simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS= SEED=
 	@$(BIN)/python -m deploy.local.simulate $(call ASKED,OUT,out) \
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
 
-test: .venv/dev.stamp ## run all tests and the examples in docstrings
+test: .venv/dev.stamp ## run all tests and the examples in docstrings; those of the images where there is an engine or may be one
+	@BUILDKIT_PROGRESS=quiet $(MAKE) --no-print-directory images || [ -z "$$REQUIRE_CONTAINER" ]
 	@$(BIN)/python -m pytest
 
 test-unit: .venv/dev.stamp ## run the unit tests
@@ -63,14 +68,21 @@ images: engine ## build the images: five stages, mlflow, postgres (REGISTRY= TAG
 image: engine ## build one image: make image STAGE=etl
 	@sh deploy/local/images.sh "$${STAGE:?names no target; make image STAGE=etl}"
 
+up: images ## start Postgres and MLflow as containers, for single stages beside them; writes .env where there is none
+	@sh deploy/local/stack.sh up
+
+down: ## remove what `make up` started (VOLUMES=1: and what it keeps)
+	@sh deploy/local/stack.sh down
+
 bench-images: images # the images as the code stands
 
 audit: images .venv-audit/audit.stamp .venv/run.stamp ## list what the images are made of (CycloneDX), and what is known against it
 	@$(BIN)/python -m deploy.local.audit etl train evaluate score drift mlflow postgres
 
-mlflow: .venv-mlflow/server.stamp ## serve MLflow's pages on the local run's models: http://127.0.0.1:5000
+mlflow: STORE ?= .claimsight
+mlflow: .venv-mlflow/server.stamp ## serve MLflow's pages on a local run's models: http://127.0.0.1:5000 (STORE=folder)
 	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false .venv-mlflow/bin/mlflow ui --workers 1 --host 127.0.0.1 --port 5000 \
-		--backend-store-uri sqlite:///.claimsight/mlflow.db
+		--backend-store-uri sqlite:///$(STORE)/mlflow.db
 
 clean: engine-stop ## remove .claimsight, the environments and all caches; stops the local run's Postgres
 	@$(PYTHON) -m deploy.local.stop .claimsight

@@ -19,6 +19,10 @@ if [ ! -e "$PGDATA/PG_VERSION" ]; then
     [ "$POSTGRES_DB" = postgres ] || printf 'CREATE DATABASE "%s"\n' "$POSTGRES_DB" |
         postgres --single -j -D "$PGDATA.new" postgres >/dev/null 2>&1
     mv "$PGDATA.new" "$PGDATA"
+else
+    # Data that stay may be started with another password than they were made with: the environment's is the one.
+    printf "ALTER ROLE \"%s\" PASSWORD '%s'\n" "$POSTGRES_USER" "$(printf %s "$POSTGRES_PASSWORD" | sed "s/'/''/g")" |
+        postgres --single -j -D "$PGDATA" postgres >/dev/null
 fi
 unset POSTGRES_PASSWORD
 # /dev/shm has 64 MB in a container: parallel plans use files instead.

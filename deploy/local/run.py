@@ -1,8 +1,8 @@
-"""Run all of Claimsight on this machine: ``make run``.
+"""Run all of Claimsight on this machine: ``make run``, or in containers ``make run-docker``.
 
-A Postgres of its own, MLflow on SQLite, a drop folder, and the five stages as separate processes, each started by the
-event that starts it in production. The demo book's weekly files are dropped one by one and the clock moves with them; a
-file of your own is dropped whole, and the clock stands at now.
+A Postgres of its own, MLflow on SQLite, a drop folder, and the five stages as separate processes or containers, each
+started by the event that starts it in production. The demo book's weekly files are dropped one by one and the clock
+moves with them; a file of your own is dropped whole, and the clock stands at now.
 """
 
 from __future__ import annotations
@@ -11,24 +11,27 @@ import argparse
 import errno
 import fcntl
 import json
-import os
-import subprocess
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from deploy.local import drops, embedded
+from deploy.local import drops
 from deploy.local.drops import Plan
+from deploy.local.machine import Machine
+from deploy.local.processes import processes
 from deploy.local.report import write_report
 from deploy.local.summary import collect, next_commands, show
 from shared import choreography, events
-from shared.contract import Contract, load
+from shared.contract import load
 from shared.database import Database
 from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode, TransientError
 from shared.settings import variable
@@ -39,28 +42,29 @@ DEMO = Path("contracts/demo.toml")
 
 @dataclass(frozen=True)
 class Bench:
-    """The places of a local run, and the environment its stages get."""
+    """The places of a local run, and the settings its stages get."""
 
     contract_file: Path
-    contract: Contract
-    database_url: str
+    machine: Machine
     drop: Path
-    bus: Path
     log: Path
 
-    def environment(self, as_of: datetime) -> dict[str, str]:
-        """Environment of a stage at a moment."""
+    @property
+    def bus(self) -> Path:
+        """Where the stages put events."""
+        return self.machine.state / "events.jsonl"
+
+    def settings(self, as_of: datetime) -> dict[str, str]:
+        """Settings of a stage at a moment, as environment variables."""
         settings = {
             "contract": str(self.contract_file),
-            "database_url": self.database_url,
-            "drop": str(self.drop),
+            "drop": str(self.drop.resolve()),
             "events": str(self.bus),
-            "artifacts": str(HOME / "artifacts"),
-            "mlflow_tracking_uri": tracking_uri(HOME),
+            "artifacts": str(self.machine.state / "artifacts"),
+            "mlflow_tracking_uri": tracking_uri(self.machine.state),
             "as_of": as_of.isoformat(),
-            "git_sha": _git_sha(),
         }
-        return os.environ | {variable(field): value for field, value in settings.items()}
+        return {variable(field): value for field, value in settings.items()}
 
 
 class StageFailedError(Exception):
@@ -74,10 +78,14 @@ class StageFailedError(Exception):
 def main() -> int:
     """Run from the command line; see ``--help``."""
     arguments = _parse()
+    # Like an exception, so that what runs is stopped and removed on the way out.
+    signal.signal(signal.SIGTERM, _stop)
+    # Apart from each other: the two do not share a database, nor who owns its files.
+    home = HOME / "docker" if arguments.docker else HOME
     try:
-        HOME.mkdir(parents=True, exist_ok=True)
-        with _alone():
-            return _run(arguments)
+        home.mkdir(parents=True, exist_ok=True)
+        with _alone(home):
+            return _run(arguments, home)
     except (ClaimsightError, StageFailedError) as error:
         problems = error.problems if isinstance(error, ClaimsightError) else (str(error),)
         for problem in problems:
@@ -99,6 +107,12 @@ def main() -> int:
         raise
 
 
+def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("claimsight: stopped; the same command goes on where it left off", file=sys.stderr)
+    raise SystemExit(int(ExitCode.STOPPED))
+
+
 def tracking_uri(home: Path) -> str:
     """MLflow's store of a local run."""
     return f"sqlite:///{(home / 'mlflow.db').resolve()}"
@@ -106,6 +120,7 @@ def tracking_uri(home: Path) -> str:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__.splitlines()[0])
+    parser.add_argument("--docker", action="store_true", help="run the stages and Postgres in containers")
     parser.add_argument("--contract", type=Path, default=DEMO, help="contract of the claims (default: the demo book's)")
     parser.add_argument(
         "--data", type=Path, help="CSV file, or folder with claims/ and outcomes/ (default: the demo book)"
@@ -125,43 +140,50 @@ def _moment(text: str) -> datetime:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _alone(home: Path) -> Iterator[None]:
     """Let one run at a time work in this folder; the lock goes with the process, however that ends."""
-    with (HOME / "run.lock").open("w") as file:
+    with (home / "run.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise TransientError(f"another run works in {HOME.resolve()}; wait for it to end") from None
+            raise TransientError(f"another run works in {home.resolve()}; wait for it to end") from None
         yield
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _machine(arguments: argparse.Namespace, home: Path) -> AbstractContextManager[Machine]:
+    if arguments.docker:
+        from deploy.local.containers import containers
+
+        return containers(home, arguments.contract)
+    return processes(home)
+
+
+def _run(arguments: argparse.Namespace, home: Path) -> int:
     console, started = Console(), datetime.now(UTC)
     contract = load(arguments.contract)
     is_demo = arguments.data is None and contract.name == "demo"
-    drop = HOME / "drop"
+    drop = home / "drop"
     drop.mkdir(exist_ok=True)
     if is_demo and arguments.as_of:
         raise ConfigError("AS_OF goes with DATA: the clock of the demo book moves with its weeks")
     if is_demo:
-        plan = drops.plan_book(HOME, arguments.claims, arguments.weeks, arguments.seed)
+        plan = drops.plan_book(home, arguments.claims, arguments.weeks, arguments.seed)
     else:
         plan = drops.plan_files(arguments.data, contract.name, drop, arguments.as_of or datetime.now(UTC))
-    with embedded.postgres(HOME / "postgres") as url:
-        logs = HOME / "logs"
-        logs.mkdir(exist_ok=True)
-        bench = Bench(arguments.contract, contract, url, drop, HOME / "events.jsonl", logs / f"{contract.name}.jsonl")
-        _replay(bench, plan, console)
-        with Database(url, contract.name) as database:
+    logs = home / "logs"
+    logs.mkdir(exist_ok=True)
+    with _machine(arguments, home) as machine:
+        _replay(Bench(arguments.contract, machine, drop, logs / f"{contract.name}.jsonl"), plan, console)
+        with Database(machine.database_url, contract.name) as database:
             idle = not database.rows("SELECT 1 FROM job_runs WHERE started_at >= %s AND rows_in > 0", [started])
             if not is_demo and not database.rows("SELECT 1 FROM claims LIMIT 1"):
                 raise DataError(f"{arguments.data or drop}: no claim in it; give a file with rows")
-            truth = HOME / "book" / "truth.csv" if is_demo else None
+            truth = home / "book" / "truth.csv" if is_demo else None
             summary = collect(database, contract, plan.as_of, truth)
-            (HOME / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-            report = write_report(HOME / "report" / "index.html", database, contract, summary, plan.as_of)
+            (home / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+            report = write_report(home / "report" / "index.html", database, contract, summary, plan.as_of)
     show(console, summary, idle=idle)
-    next_commands(console, report, HOME / "summary.json", is_demo=is_demo)
+    next_commands(console, report, home / "summary.json", in_docker=arguments.docker, is_demo=is_demo)
     return 0
 
 
@@ -204,20 +226,11 @@ def _stages(bench: Bench, fired: tuple[str, ...]) -> Iterator[choreography.Stage
 
 
 def _start(bench: Bench, stage: choreography.Stage, as_of: datetime) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", f"jobs.{stage}"],
-        env=bench.environment(as_of),
-        check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    ended = bench.machine.run(stage, bench.settings(as_of))
     with bench.log.open("a") as log:
-        log.write(ran.stdout)
-    if ran.returncode != 0:
-        # A process ended by a signal has its negative number; a shell, and ECS, add it to 128.
-        code = ran.returncode if ran.returncode > 0 else 128 - ran.returncode
-        raise StageFailedError(stage, code, _closing(ran.stdout, code))
+        log.write(ended.output)
+    if ended.code != 0:
+        raise StageFailedError(stage, ended.code, _closing(ended.output, ended.code))
 
 
 def _closing(output: str, code: int) -> str:
@@ -228,11 +241,6 @@ def _closing(output: str, code: int) -> str:
             if "exit_code" in record:
                 return str(record["message"])
     return f"ended with {code} and no last word; the same command goes on where it left off"
-
-
-def _git_sha() -> str:
-    found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return found.stdout.strip() if found.returncode == 0 else "unknown"
 
 
 if __name__ == "__main__":

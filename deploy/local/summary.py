@@ -78,15 +78,18 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
     console.print(f"[bold]Drift[/]: {drift['verdict'] or 'not measured'}; {'; '.join(drift['reasons'])}")
 
 
-def next_commands(console: Console, report: Path, summary: Path, *, is_demo: bool) -> None:
+def next_commands(console: Console, report: Path, summary: Path, *, in_docker: bool, is_demo: bool) -> None:
     """Print what to do next."""
+    run, mlflow = (
+        ("make run-docker", "make mlflow STORE=.claimsight/docker/state") if in_docker else ("make run", "make mlflow")
+    )
     console.print(f"\nReport   {report}\nSummary  {summary}\n\n[bold]Next[/]")
     commands = [
         (f"xdg-open {report}", "look at the report"),
-        ("make mlflow", "every model that was tried, at 127.0.0.1:5000"),
+        (mlflow, "every model that was tried, at 127.0.0.1:5000"),
     ]
     if is_demo:
-        commands.append(("make run CONTRACT=contracts/vehicle.toml DATA=claims.csv", "the same on a file of claims"))
+        commands.append((f"{run} CONTRACT=contracts/vehicle.toml DATA=claims.csv", "the same on a file of claims"))
     commands.append(("make clean", "remove all of it"))
     width = max(len(command) for command, _ in commands)
     for command, purpose in commands:
