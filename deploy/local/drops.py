@@ -15,7 +15,7 @@ from shared.errors import ConfigError, DataError
 
 CLAIMS, WEEKS, SEED = 26_000, 104, 7
 START = date(2024, 1, 1)
-WEEKLY = 16
+WEEKLY = 12
 """Last weeks of the book that arrive one by one; those before them are there already when the team starts."""
 
 
