@@ -7,7 +7,6 @@ things are stands in the settings; what the model believes stands beside the fun
 from __future__ import annotations
 
 import hashlib
-import re
 import tomllib
 from datetime import date, timedelta
 from pathlib import Path
@@ -50,36 +49,55 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # What stands below a key is its description in the JSON schema, for editors to show.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class File(_Part):
-    """How the sender writes a file."""
+    """How the sender writes a file; whether it is CSV, JSON lines or Parquet, or packed by gzip, is seen from it."""
 
     delimiter: Annotated[str, Field(pattern=r"^[\t -~]$")] = ","
+    """Character between two fields of a CSV file."""
+    quote: Literal['"', "'", ""] = '"'
+    """Character around a field that holds a delimiter; empty where none plays that part."""
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
+    """Encoding of a CSV file."""
     na_values: tuple[str, ...] = ()
+    """Words that mean "unknown" in every column; an empty cell always does."""
     reject_limit: Share = 0.1
+    """Share of a file's rows that may break the contract before the whole file goes to quarantine."""
 
 
 class Roles(_Part):
     """Which part a column plays."""
 
-    id: str
-    event_time: str
+    id: str | None = None
+    """Names the claim; without one, a hash of the row does. Train never learns from it."""
+    event_time: str | None = None
+    """When the claim happened or was reported, by which time is split; without one the split is at random."""
     label: str | None = None
+    """The outcome, where it stands in the claims file."""
     amount: str | None = None
+    """Money at stake."""
+    claimant: str | None = None
+    """Who claims: the person whom `etl --forget` forgets."""
     sensitive: tuple[str, ...] = ()
+    """Columns to watch for bias."""
     pii: tuple[str, ...] = ()
+    """Personal columns: stored as pseudonyms, never learnt from, nor anything derived from them."""
     ignore: tuple[str, ...] = ()
+    """Columns never learnt from."""
 
 
 class Label(_Part):
     """The outcome, where it stands in the claims file itself."""
 
     fraud: tuple[str, ...] = ("1",)
+    """Words for fraud."""
     not_fraud: tuple[str, ...] = ("0",)
+    """Words for no fraud."""
     delay_days: Annotated[int, Field(ge=0)] = 0
+    """Days from the event until the outcome is known."""
 
     @property
     def delay(self) -> timedelta:
@@ -95,78 +113,130 @@ class Outcomes(_Part):
     """
 
     id: str = "claim_id"
+    """Header of the claim's id."""
     label: str = "is_fraud"
+    """Header of the outcome."""
     decided_at: str = "decided_at"
+    """Header of the time of the decision."""
     known_at: str | None = None
+    """Header of the time at which the outcome was known."""
     delay_days: Annotated[int, Field(ge=0)] = 0
+    """Where no column says: days from the decision until it was known, at least as long as it takes to send."""
     source: str | None = None
+    """Header of who decided."""
     fraud: tuple[str, ...] = ("Y",)
+    """Words for fraud."""
     not_fraud: tuple[str, ...] = ("N",)
+    """Words for no fraud."""
 
 
 class Column(_Part):
     """One column of the sender's file."""
 
     dtype: DType
+    """What its cells are."""
     source: str | None = None
+    """Header in the file, where the column shall have another name."""
     nullable: bool = False
+    """Whether a cell may be empty or unknown."""
     na_values: tuple[str, ...] = ()
+    """Words that mean "unknown" in this column."""
     min: float | date | None = None
+    """Smallest value that is kept."""
     max: float | date | None = None
+    """Largest value that is kept."""
     levels: tuple[str, ...] = ()
+    """All that a category may be; without them anything goes."""
     ordered: bool = False
+    """Whether the levels stand in their order, from first to last."""
     format: str | None = None
+    """Of a date or datetime that is not ISO 8601, as in strftime."""
     unit: str = ""
+    """Unit, such as EUR; a whole number with a unit is an amount, not an identifier."""
     meaning: str = ""
+    """In words."""
+
+
+class Reference(_Part):
+    """A table that claims are joined to by a key, in files of its own, such as agents or policies."""
+
+    key: str
+    """Column of the claims that is looked up."""
+    id: str | None = None
+    """Header of the key in the table's files; the key's own where none is given."""
+    required: bool = False
+    """Whether a claim whose key is not in the table goes to quarantine; else what the table would tell is unknown."""
+    columns: Annotated[dict[str, Column], Field(min_length=1)]
+    """What the table adds to a claim."""
 
 
 class Derived(_Part):
     """A column made from others by a Polars SQL expression."""
 
     dtype: DType
+    """What its values are."""
     sql: str
+    """Expression over the columns of the file and of reference tables, evaluated row by row."""
     nullable: bool = False
+    """Whether a row from which it cannot be made is kept."""
     unit: str = ""
+    """Unit, such as EUR."""
     meaning: str = ""
+    """In words."""
 
 
 class Features(_Part):
     """What train may look at beyond its own rules."""
 
     allow: dict[str, Annotated[str, Field(min_length=10)]] = {}
+    """Columns let in though train suspects them, each with the reason."""
 
 
 class Gates(_Part):
     """What a challenger must show on the judged window before it is promoted."""
 
     min_frauds: Annotated[int, Field(ge=1)] = 20
+    """Frauds that the judged window must hold."""
     min_recall_at_20_percent: Share = 0.2
+    """Share of the frauds among the fifth of claims ranked highest; 0.2 is chance."""
     min_lift_top_decile_low: Annotated[float, Field(ge=0)] = 1.5
+    """Lower 95 % bound of the lift in the top decile; 1 is chance."""
     max_average_precision_loss: Share = 0.02
+    """How far below the champion's a challenger's average precision may lie on the same claims."""
     max_calibration_error: Annotated[float, Field(gt=0)] = 0.7
+    """Of |log(expected frauds / actual frauds)|; 0.7 is a factor of two."""
 
 
 class Review(_Part):
     """What the investigators can do, and what it costs."""
 
     capacity_per_week: Annotated[int, Field(ge=1)] = 10
+    """Claims that investigators can look at; sets the threshold from which claims are flagged."""
     cost: Annotated[float, Field(ge=0)] = 300.0
+    """Of one investigation."""
 
 
 class Training(_Part):
     """When there is something new to learn, and how much of it is kept back to judge."""
 
     judged_share: Annotated[float, Field(gt=0, lt=0.9)] = 0.25
+    """Latest share of the claims with an outcome that judges; it reaches back until it holds 100 frauds, never over
+    half."""
     min_new_outcomes: Annotated[int, Field(ge=1)] = 1000
+    """Outcomes that must have come since the last training for the next."""
 
 
 class Drift(_Part):
     """When a shift is worth a word, and when it is worth a new model."""
 
     window_days: Annotated[int, Field(ge=1)] = 28
+    """Length of a window."""
     watch_psi: Annotated[float, Field(gt=0)] = 0.1
+    """Shift of a column, beyond what chance adds, that is worth a word."""
     retrain_psi: Annotated[float, Field(gt=0)] = 0.25
+    """Shift of a column, beyond what chance adds, that is worth a new model."""
     min_claims: Annotated[int, Field(ge=1)] = 100
+    """Claims that a window needs to be measured."""
 
 
 class Contract(_Part):
@@ -176,13 +246,19 @@ class Contract(_Part):
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    """Schema in Postgres and name in MLflow."""
     title: str
+    """For people."""
     file: File = File()
-    roles: Roles
+    roles: Roles = Roles()
     label: Label | None = None
     outcomes: Outcomes | None = None
     columns: Annotated[dict[str, Column], Field(min_length=1)]
+    """Columns of the claims file that matter, by name."""
+    reference: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Reference] = {}
+    """Tables that claims are joined to, by name."""
     derived: dict[str, Derived] = {}
+    """Columns made from others, by name."""
     features: Features = Features()
     gates: Gates = Gates()
     review: Review = Review()
@@ -199,21 +275,33 @@ class Contract(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        """Hold the parts against each other; raise one error that lists every contradiction."""
-        if problems := [*_role_problems(self), *_column_problems(self), *_derived_problems(self)]:
-            raise ValueError("\n".join(problem.replace("\n", "\\n") for problem in problems))
+        """Hold the parts against each other; raise one error that holds every contradiction."""
+        from shared.contract_mistakes import ContradictionsError, contradictions
+
+        if found := contradictions(self):
+            raise ContradictionsError(found)
         return self
 
     @property
     def sources(self) -> dict[str, str]:
         """Header in the sender's file, by column name, in the contract's order."""
-        return {name: column.source or name for name, column in self.columns.items()}
+        return headers(self.columns)
+
+    @property
+    def known(self) -> dict[str, Column | Derived]:
+        """Every column by name: the claims file's, the reference tables', the derived ones."""
+        joined = {name: column for table in self.reference.values() for name, column in table.columns.items()}
+        return {**self.columns, **joined, **self.derived}
 
     @property
     def stored(self) -> dict[str, DType]:
         """Columns that ``claims`` keeps, with their dtype: all but the label, which is an outcome."""
-        every: dict[str, DType] = {name: column.dtype for name, column in (self.columns | self.derived).items()}
-        return {name: dtype for name, dtype in every.items() if name != self.roles.label}
+        return {name: column.dtype for name, column in self.known.items() if name != self.roles.label}
+
+    @property
+    def labelled(self) -> bool:
+        """Whether outcomes are to be expected at all."""
+        return self.label is not None or self.outcomes is not None
 
     @property
     def personal(self) -> set[str]:
@@ -223,8 +311,13 @@ class Contract(_Part):
         return personal | {name for name, inputs in made.items() if inputs & personal}
 
     def dtype(self, column: str) -> DType:
-        """Dtype of a column of the file or a derived one."""
-        return (self.columns | self.derived)[column].dtype
+        """Dtype of a column."""
+        return self.known[column].dtype
+
+
+def headers(columns: dict[str, Column]) -> dict[str, str]:
+    """Header in a file, by column name."""
+    return {name: column.source or name for name, column in columns.items()}
 
 
 def load(path: Path) -> Contract:
@@ -243,114 +336,19 @@ def load(path: Path) -> Contract:
     Raises
     ------
     ConfigError
-        The file cannot be read, is no TOML, or breaks the contract's own rules; every mistake is named.
+        The file cannot be read, is no TOML, or breaks the contract's own rules; every mistake is named with its line.
     """
     try:
-        text = path.read_bytes()
-        document = tomllib.loads(text.decode())
+        content = path.read_bytes()
+        text = content.decode()
+        document = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"contract {path}: {error.strerror}; name an existing TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"contract {path}: not TOML: {error}") from error
     try:
-        return Contract.model_validate(document | {"hash": hashlib.sha256(text).hexdigest()})
+        return Contract.model_validate(document | {"hash": hashlib.sha256(content).hexdigest()})
     except ValidationError as error:
-        raise ConfigError(*(f"contract {path}: {problem}" for problem in _sentences(error))) from error
+        from shared.contract_mistakes import sentences
 
-
-def _sentences(error: ValidationError) -> list[str]:
-    sentences = []
-    for item in error.errors():
-        key = ".".join(str(part) for part in item["loc"])
-        for line in item["msg"].removeprefix("Value error, ").splitlines():
-            sentences.append(f"{key}: {line}" if key else line)
-    return sentences
-
-
-def _role_problems(contract: Contract) -> list[str]:
-    roles, known = contract.roles, contract.columns | contract.derived
-    named = {"id": roles.id, "event_time": roles.event_time, "label": roles.label, "amount": roles.amount}
-    problems = [f"roles.{role}: no column '{name}'" for role, name in named.items() if name and name not in known]
-    for role in ("sensitive", "pii", "ignore"):
-        problems += [f"roles.{role}: no column '{name}'" for name in getattr(roles, role) if name not in known]
-    if roles.event_time in known and known[roles.event_time].dtype not in ("date", "datetime"):
-        problems.append(f"roles.event_time: '{roles.event_time}' must be a date or a datetime")
-    if roles.amount in known and known[roles.amount].dtype not in ("integer", "number"):
-        problems.append(f"roles.amount: '{roles.amount}' must be an integer or a number")
-    for role, name in (("id", roles.id), ("event_time", roles.event_time)):
-        if name in roles.ignore or (name in known and known[name].nullable):
-            problems.append(
-                f"roles.{role}: '{name}' identifies or dates a claim, so it is neither ignored nor nullable"
-            )
-    return [*problems, *_label_problems(contract)]
-
-
-def _label_problems(contract: Contract) -> list[str]:
-    roles, known = contract.roles, contract.columns | contract.derived
-    problems = []
-    if (roles.label is None) == (contract.outcomes is None):
-        problems.append("outcomes: give either roles.label (with a [label] table) or an [outcomes] table")
-    if roles.label and contract.label is None:
-        problems.append("label: missing; say which values mean fraud and which do not")
-    if roles.label in contract.derived or roles.label in (roles.id, roles.event_time):
-        problems.append(f"roles.label: '{roles.label}' must be a column of the file that plays no other part")
-    for key, told in (("label", contract.label), ("outcomes", contract.outcomes)):
-        if told and (both := sorted({*told.fraud} & {*told.not_fraud})):
-            problems.append(f"{key}: {', '.join(map(repr, both))} means both fraud and not fraud")
-    return problems + [f"features.allow: no column '{name}'" for name in contract.features.allow if name not in known]
-
-
-def _column_problems(contract: Contract) -> list[str]:
-    problems = []
-    roles = contract.roles
-    owners = {"claim_id": roles.id, "event_time": roles.event_time, "is_fraud": roles.label}
-    for name, column in contract.columns.items():
-        key = f"columns.{name}"
-        if name in RESERVED and owners.get(name) != name:
-            problems.append(f"{key}: the name is Claimsight's own; rename the column and give source = '{name}'")
-        problems += _name_problems(key, name)
-        if column.levels and column.dtype not in ("category", "text"):
-            problems.append(f"{key}.levels: only for category and text")
-        if column.ordered and not column.levels:
-            problems.append(f"{key}.ordered: give the levels in their order")
-        if column.format and column.dtype not in ("date", "datetime"):
-            problems.append(f"{key}.format: only for date and datetime")
-        bounds = [bound for bound in (column.min, column.max) if bound is not None]
-        wanted = {"integer": float, "number": float, "date": date, "datetime": date}.get(column.dtype)
-        if bounds and (wanted is None or not all(isinstance(bound, wanted) for bound in bounds)):
-            problems.append(f"{key}: min and max do not fit dtype {column.dtype}")
-        elif len(bounds) == 2 and bounds[0] > bounds[1]:  # type: ignore[operator]  # both are of the wanted type
-            problems.append(f"{key}: min is above max")
-    headers = list(contract.sources.values())
-    problems += [f"columns: two columns read '{name}'" for name in sorted({h for h in headers if headers.count(h) > 1})]
-    return problems
-
-
-def _name_problems(key: str, name: str) -> list[str]:
-    # Postgres cuts longer names off, and Polars takes ^...$ and * for patterns.
-    if len(name.encode()) > 59 or not re.fullmatch(r"[^\s\"\x00-\x1f*^][^\"\x00-\x1f*]*", name):
-        rule = "has 1 to 59 bytes, no quotation mark, asterisk or line break, and does not begin with ^"
-        return [f"{key}: a column name {rule}"]
-    return []
-
-
-def _derived_problems(contract: Contract) -> list[str]:
-    problems = []
-    owners = {"claim_id": contract.roles.id, "event_time": contract.roles.event_time}
-    no_rows = pl.DataFrame(schema={name: POLARS_DTYPES[column.dtype] for name, column in contract.columns.items()})
-    for name, derived in contract.derived.items():
-        key = f"derived.{name}"
-        if name in contract.columns or (name in RESERVED and owners.get(name) != name):
-            problems.append(f"{key}: the name is taken")
-        problems += _name_problems(key, name)
-        try:
-            value = pl.sql_expr(derived.sql)
-            unknown = sorted(set(value.meta.root_names()) - contract.columns.keys())
-            problems += [f"{key}.sql: no column '{column}'" for column in unknown]
-            if not unknown and no_rows.select(value.cast(POLARS_DTYPES[derived.dtype], strict=False)).height:
-                problems.append(f"{key}.sql: must give one value a row")
-            if contract.roles.label in value.meta.root_names():
-                problems.append(f"{key}.sql: reads the label '{contract.roles.label}'")
-        except pl.exceptions.PolarsError as error:
-            problems.append(f"{key}.sql: {str(error).splitlines()[0]}")
-    return problems
+        raise ConfigError(*(f"contract {path}{problem}" for problem in sentences(error, document, text))) from error

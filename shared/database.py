@@ -50,6 +50,11 @@ def quoted(column: str) -> str:
     return '"' + column.replace('"', '""').replace("%", "%%") + '"'
 
 
+def reference_table(name: str) -> str:
+    """Table that holds a reference table of the contract."""
+    return f"reference_{name}"
+
+
 class Database:
     """A session on one line of business.
 
@@ -160,7 +165,17 @@ class Database:
             self.rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [MIGRATION_LOCK])
             self._migrate("claimsight", "claimsight")
             self._migrate(contract.name, "line")
-            self._add_columns(contract)
+            stored = {name: dtype for name, dtype in contract.stored.items() if name not in ("claim_id", "event_time")}
+            problems = self._add_columns("claims", "columns", stored)
+            for name, reference in contract.reference.items():
+                table = reference_table(name)
+                if self.rows("SELECT to_regclass(%s) AS there", [table])[0]["there"] is None:
+                    keyed = "CREATE TABLE {} (key text PRIMARY KEY, file_id bigint NOT NULL, file_line bigint NOT NULL)"
+                    self._connection.execute(sql.SQL(keyed).format(sql.Identifier(table)))
+                dtypes = {column: described.dtype for column, described in reference.columns.items()}
+                problems += self._add_columns(table, f"reference.{name}.columns", dtypes)
+            if problems:
+                raise ConfigError(*(f"contract {contract.name}: {problem}" for problem in problems))
 
     @contextmanager
     def _statement(self) -> Iterator[None]:
@@ -204,27 +219,28 @@ class Database:
                 self._connection.execute(file.read_text().replace("{line}", f'"{schema}"'))
                 self.rows("INSERT INTO claimsight.schema_versions VALUES (%s, %s)", [schema, number])
 
-    def _add_columns(self, contract: Contract) -> None:
+    def _add_columns(self, table: str, key: str, dtypes: dict[str, DType]) -> list[str]:
+        """Add a table's missing columns; return what stands against those it has, by their `key` in the contract."""
         query = (
             "SELECT attname AS name, format_type(atttypid, -1) AS type FROM pg_attribute "
-            "WHERE attrelid = 'claims'::regclass AND attnum > 0 AND NOT attisdropped"
+            "WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
         )
         stored = {
-            row["name"]: row["type"].replace("timestamp with time zone", "timestamptz") for row in self.rows(query)
+            row["name"]: row["type"].replace("timestamp with time zone", "timestamptz")
+            for row in self.rows(query, [table])
         }
         problems, missing = [], []
-        for name, dtype in contract.stored.items():
-            if name in ("claim_id", "event_time"):
-                continue
+        for name, dtype in dtypes.items():
             wanted = POSTGRES_TYPES[dtype]
             if name not in stored:
                 missing.append(sql.SQL("ADD COLUMN {} {}").format(sql.Identifier(name), sql.SQL(wanted)))
             elif stored[name] != wanted:
-                problems.append(f"columns.{name}: stored as {stored[name]}, the contract now says {wanted}")
-        if problems:
-            raise ConfigError(*(f"contract {contract.name}: {problem}" for problem in problems))
+                problems.append(f"{key}.{name}: stored as {stored[name]}, the contract now says {wanted}")
         if missing:
-            self._connection.execute(sql.SQL("ALTER TABLE claims {}").format(sql.SQL(", ").join(missing)))
+            self._connection.execute(
+                sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(table), sql.SQL(", ").join(missing))
+            )
+        return problems
 
 
 _CSV_DTYPES: dict[DType, pl.DataType] = {"boolean": pl.String(), "datetime": pl.String()}

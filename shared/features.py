@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shared.contract import Contract
+from shared.contract import Column, Contract
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -57,10 +57,11 @@ def features_of(contract: Contract) -> list[Feature]:
     for name, dtype in contract.stored.items():
         if name in hidden:
             continue
-        column = contract.columns.get(name)
+        column = contract.known[name]
         if dtype in ("date", "datetime"):
-            features.append(Feature(f"days from {name}", (name, roles.event_time), "number"))
-        elif column is not None and column.ordered:
+            if roles.event_time is not None:  # else there is no event to count the days to
+                features.append(Feature(f"days from {name}", (name, roles.event_time), "number"))
+        elif isinstance(column, Column) and column.ordered:
             features.append(Feature(name, (name,), "ordered", column.levels))
         else:
             features.append(Feature(name, (name,), "category" if dtype in ("category", "text") else "number"))

@@ -222,7 +222,7 @@ def _training(trained: Row | None, contract: Contract) -> Row | None:
         features = json.loads((folder / "model.json").read_text())["features"]
     except (ModelError, OSError, ValueError, KeyError):
         return None
-    columns = contract.columns | contract.derived
+    columns = contract.known
     for feature in features:
         known = [columns[name] for name in feature["sources"][:1] if name in columns]
         feature["meaning"] = known[0].meaning if known else ""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
-from jobs.etl.load import Kind, Loaded, load_file
+from jobs.etl.load import Loaded, load_file
+from jobs.etl.store import Feed, feeds
 from shared import storage
 from shared.errors import DataError
 from shared.job import Job, run
@@ -16,8 +15,8 @@ def work(job: Job) -> str:
     loaded, refused = 0, []
     try:
         while waiting := _waiting(job):
-            for file, etag, kind in waiting:
-                result = _load(job, file, etag, kind)
+            for file, etag, feed in waiting:
+                result = _load(job, file, etag, feed)
                 loaded += result.reason is None
                 if result.reason is not None:
                     kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
@@ -31,8 +30,8 @@ def work(job: Job) -> str:
     return f"{loaded} files loaded" if loaded else "no new files; nothing to do"
 
 
-def _load(job: Job, file: Dropped, etag: str, kind: Kind) -> Loaded:
-    result = load_file(job, file, etag, kind)
+def _load(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
+    result = load_file(job, file, etag, feed)
     job.log(
         "file loaded" if result.reason is None else "file rejected",
         file=file.uri,
@@ -43,14 +42,15 @@ def _load(job: Job, file: Dropped, etag: str, kind: Kind) -> Loaded:
     return result
 
 
-def _waiting(job: Job) -> list[tuple[Dropped, str, Kind]]:
+def _waiting(job: Job) -> list[tuple[Dropped, str, Feed]]:
     known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
     done = {(row["uri"], row["etag"]) for row in known}
-    kinds: tuple[Kind, ...] = get_args(Kind) if job.contract.outcomes else ("claims",)
     files = [
-        (file, kind) for kind in kinds for file in storage.listing(job.settings.drop, f"{job.contract.name}/{kind}")
+        (file, feed)
+        for feed in feeds(job.contract)
+        for file in storage.listing(job.settings.drop, f"{job.contract.name}/{feed.folder}")
     ]
-    tagged = [(file, file.etag, kind) for file, kind in files]
+    tagged = [(file, file.etag, feed) for file, feed in files]
     return [item for item in tagged if (item[0].uri, item[1]) not in done]
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from types import MappingProxyType
 
 import polars as pl
 
-from shared.contract import POLARS_DTYPES, Column, Contract, Derived, Outcomes
+from shared.contract import POLARS_DTYPES, Column, Contract, Derived, Outcomes, Reference, headers
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 
@@ -35,7 +37,13 @@ class Cleaned:
     bad: pl.DataFrame
 
 
-def clean_claims(lines: pl.Series, cells: pl.DataFrame, contract: Contract) -> Cleaned:
+def clean_claims(
+    lines: pl.Series,
+    cells: pl.DataFrame,
+    contract: Contract,
+    tables: Mapping[str, pl.DataFrame] = MappingProxyType({}),
+    moment: datetime | None = None,
+) -> Cleaned:
     """Hold claims against the contract.
 
     Parameters
@@ -44,6 +52,10 @@ def clean_claims(lines: pl.Series, cells: pl.DataFrame, contract: Contract) -> C
         Number of each row.
     cells : polars.DataFrame
         One Binary column a header of the sender; columns that the contract does not name are passed over.
+    tables : mapping of str to polars.DataFrame, optional
+        Of each reference table of the contract the rows that the claims' keys name: ``key`` and its columns.
+    moment : datetime, optional
+        What stands for the time of the event where the contract names none.
 
     Returns
     -------
@@ -62,17 +74,71 @@ def clean_claims(lines: pl.Series, cells: pl.DataFrame, contract: Contract) -> C
     else:
         typed = typed.with_columns(pl.lit(None, pl.Boolean).alias(_VERDICT))
     sound = _split(typed, checks)
-    derived = _derive(sound.good, contract.derived).with_columns(pl.col(roles.id).cast(pl.String).alias(_ID))
+    joined, missing = _join(sound.good, contract.reference, tables)
+    derived = _derive(joined, contract.derived).with_columns(_claim_id(joined, contract).alias(_ID))
     needed = [name for name, column in contract.derived.items() if not column.nullable]
-    whole = _split(derived, [*(_made(name) for name in needed), _storable(roles.id, _ID)])
+    whole = _split(derived, [*missing, *(_made(name) for name in needed), _storable(roles.id or "the row", _ID)])
+    event_time = pl.col(roles.event_time) if roles.event_time else pl.lit(moment)
     good = whole.good.select(
         "file_line",
         pl.col(_ID).alias("claim_id"),
-        pl.col(roles.event_time).cast(POLARS_DTYPES["datetime"]).alias("event_time"),
+        event_time.cast(POLARS_DTYPES["datetime"]).alias("event_time"),
         pl.col(_VERDICT).alias("is_fraud"),
         *(name for name in contract.stored if name not in ("claim_id", "event_time")),
     )
     return Cleaned(good, pl.concat([sound.bad, whole.bad]))
+
+
+def keys(cells: pl.DataFrame, column: Column, name: str, na_values: tuple[str, ...]) -> pl.Series:
+    """Different values of a column by which claims are joined to a reference table."""
+    text = _decoded(cells[column.source or name]).alias("key").to_frame()
+    known = text.select(_known(pl.col("key").str.strip_chars(), (*na_values, *column.na_values)))
+    return known.to_series().drop_nulls().unique()
+
+
+def _join(
+    frame: pl.DataFrame, references: Mapping[str, Reference], tables: Mapping[str, pl.DataFrame]
+) -> tuple[pl.DataFrame, list[Check]]:
+    """Add what reference tables tell, and say which claims have a key that a table they need does not know."""
+    checks: list[Check] = []
+    for table, reference in references.items():
+        known = tables[table].with_columns(pl.lit(True).alias(_found(table)))
+        frame = frame.join(known, left_on=_text(reference.key), right_on="key", how="left", maintain_order="left")
+        if reference.required:
+            absent = pl.col(_text(reference.key)).is_not_null() & pl.col(_found(table)).is_null()
+            checks.append((reference.key, absent, f"not in the reference table '{table}'"))
+    return frame, checks
+
+
+def _claim_id(frame: pl.DataFrame, contract: Contract) -> pl.Expr | pl.Series:
+    """The column that names a claim, else a hash of all that the contract knows of the row but its label."""
+    if contract.roles.id:
+        return pl.col(contract.roles.id).cast(pl.String)
+    parts = [pl.col(_text(name)).fill_null("\x00") for name in contract.columns if name != contract.roles.label]
+    rows = frame.select(pl.concat_str(parts, separator="\x1f")).to_series()
+    return pl.Series([hashlib.sha256(row.encode()).hexdigest()[:32] for row in rows], dtype=pl.String)
+
+
+def clean_reference(
+    lines: pl.Series, cells: pl.DataFrame, reference: Reference, key: Column, na_values: tuple[str, ...]
+) -> Cleaned:
+    """Hold rows of a reference table against the contract.
+
+    Parameters
+    ----------
+    key : Column
+        As :func:`reference_key` gives it.
+
+    Returns
+    -------
+    Cleaned
+        ``good`` has ``file_line``, ``key`` and the table's columns.
+    """
+    columns = {reference.key: key, **reference.columns}
+    typed = _typed(lines, cells, columns, headers(columns), na_values)
+    checks = [check for name, column in columns.items() for check in _checks(name, column)]
+    told = _split(typed, [*checks, _storable(reference.key, reference.key)])
+    return Cleaned(told.good.select("file_line", pl.col(reference.key).alias("key"), *reference.columns), told.bad)
 
 
 def clean_outcomes(lines: pl.Series, cells: pl.DataFrame, outcomes: Outcomes, na_values: tuple[str, ...]) -> Cleaned:
@@ -84,8 +150,7 @@ def clean_outcomes(lines: pl.Series, cells: pl.DataFrame, outcomes: Outcomes, na
         ``good`` has ``file_line``, ``claim_id``, ``is_fraud``, ``decided_at``, ``known_at`` and ``source``.
     """
     columns = outcome_columns(outcomes)
-    sources = {name: column.source or name for name, column in columns.items()}
-    typed = _typed(lines, cells, columns, sources, na_values)
+    typed = _typed(lines, cells, columns, headers(columns), na_values)
     typed = typed.with_columns(_verdict("label", outcomes.fraud, outcomes.not_fraud).alias(_VERDICT))
     checks = [check for name, column in columns.items() for check in _checks(name, column)]
     checks += [_storable(name, name) for name in ("claim_id", "source") if name in columns]
@@ -115,6 +180,11 @@ def outcome_columns(outcomes: Outcomes) -> dict[str, Column]:
     if outcomes.source:
         columns["source"] = Column(dtype="text", source=outcomes.source, nullable=True)
     return columns
+
+
+def reference_key(reference: Reference, columns: Mapping[str, Column]) -> Column:
+    """The column of a reference table's files that holds its key."""
+    return Column(dtype="text", source=reference.id or columns[reference.key].source or reference.key)
 
 
 def _typed(
@@ -161,8 +231,12 @@ def _garbled(name: str) -> str:
     return f"{name}\ngarbled"
 
 
+def _found(table: str) -> str:
+    return f"{table}\nfound"
+
+
 _VERDICT, _ID = "\nverdict", "\nid"
-"""No column of a contract has a line break in its name, so these and the two above are free."""
+"""No column of a contract has a line break in its name, so these and those above are free."""
 
 
 def _known(text: pl.Expr, na_values: tuple[str, ...]) -> pl.Expr:

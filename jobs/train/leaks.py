@@ -125,7 +125,7 @@ def _identifier(name: str, claims: pl.DataFrame, contract: Contract) -> Finding 
     known = claims[name].drop_nulls()
     if dtype not in ("category", "text", "integer") or known.len() < IDENTIFIER_CLAIMS:
         return None
-    if dtype == "integer" and name in contract.columns and contract.columns[name].unit:
+    if dtype == "integer" and contract.known[name].unit:
         return None
     distinct = known.n_unique()
     share = WHOLE_NUMBER_IDENTIFIER_SHARE if dtype == "integer" else IDENTIFIER_SHARE

@@ -75,11 +75,11 @@ def test_all_contradictions_at_once(tmp_path: Path) -> None:
     text += "gone = { dtype = 'text', sql = 'elsewhere' }\n"
     problems = _problems(tmp_path, text)
     for words in (
-        "roles.id: no column 'klaim'",
+        "line 5: roles.id: no column 'klaim'; did you mean 'claim'?",
         "roles.pii: no column 'nobody'",
         "roles.amount: 'peril' must be an integer or a number",
-        "label: 'Y' means both fraud and not fraud",
-        "columns.amount: min is above max",
+        "label.fraud: 'Y' means both fraud and not fraud",
+        "columns.amount.min: is above max",
         "columns.count.levels: only for category and text",
         "columns.file_id: the name is Claimsight's own",
         "derived.count: the name is taken",
@@ -109,15 +109,62 @@ def test_column_names_that_cannot_be(tmp_path: Path, name: str) -> None:
 def test_two_columns_of_one_header(tmp_path: Path) -> None:
     """No two columns read the same header."""
     (problem,) = _problems(tmp_path, MOTOR + 'place = { dtype = "text", source = "note" }\n')
-    assert "two columns read 'note'" in problem
+    assert "columns.place: reads 'note', as 'note' does" in problem
 
 
 def test_outcome_from_one_place(tmp_path: Path) -> None:
-    """The outcome stands in the claims file or in files of its own, in one of the two."""
-    both = MOTOR.replace("[columns]", "[outcomes]\n[columns]")
-    neither = MOTOR.replace('label = "fraud"\n', "")
-    for text in (both, neither):
-        assert any("give either roles.label" in problem for problem in _problems(tmp_path, text))
+    """The outcome stands in the claims file or in files of its own, not in both; a label has its words, and they it."""
+    for text, words in (
+        (MOTOR.replace("[columns]", "[outcomes]\n[columns]"), "give either roles.label"),
+        (MOTOR.replace('label = "fraud"\n', ""), "label: goes with roles.label"),
+        (MOTOR.replace('[label]\nfraud = ["Y"]\nnot_fraud = ["N"]\n', ""), "roles.label: needs a [label] table"),
+    ):
+        assert any(words in problem for problem in _problems(tmp_path, text)), words
+
+
+def test_roles_that_nothing_plays(tmp_path: Path) -> None:
+    """A contract needs no id, no time and no label."""
+    (tmp_path / "contract.toml").write_text('name = "bare"\ntitle = "Bare"\n[columns.a]\ndtype = "number"\n')
+    bare = load(tmp_path / "contract.toml")
+    assert (bare.roles.id, bare.roles.event_time, bare.labelled) == (None, None, False)
+
+
+def test_contradictions_beside_malformed_values(tmp_path: Path) -> None:
+    """What is malformed hides no contradiction elsewhere, and adds none of its own."""
+    text = MOTOR.replace('amount = { dtype = "number"', 'amount = { dtype = "nmber"').replace(
+        'id = "claim"', 'id = "klaim"'
+    )
+    text = text.replace('label = "fraud"', 'label = "fraud"\namount = "amount"')
+    text += "[derived]\nhalf = { dtype = 'number', sql = 'amount / 2' }\nnone = { dtype = 'text', sql = 'nowhere' }\n"
+    problems = _problems(tmp_path, text + "[gates]\nmin_fraud = 2\n")
+    for problem, words in zip(
+        problems,
+        (
+            "line 5: roles.id: no column 'klaim'",
+            "line 17: columns.amount.dtype: should be 'integer'",
+            "derived.none.sql: no column 'nowhere'",
+            "gates.min_fraud: no such key; did you mean 'min_frauds'?",
+        ),
+        strict=True,
+    ):
+        assert words in problem
+
+
+def test_reference_tables(tmp_path: Path) -> None:
+    """Columns of a reference table are stored with the claim, and derived columns may read them."""
+    table = '[reference.agents]\nkey = "note"\n[reference.agents.columns]\nsince = { dtype = "date" }\n'
+    text = MOTOR + table + "[derived]\nyears = { dtype = 'number', sql = 'EXTRACT(YEAR FROM since)' }\n"
+    (tmp_path / "contract.toml").write_text(text)
+    assert load(tmp_path / "contract.toml").stored["since"] == "date"
+    wrong = table.replace('"note"', '"nott"').replace("since =", "peril =") + 'id = { dtype = "text", min = 1 }\n'
+    problems = _problems(tmp_path, MOTOR.replace('id = "claim"', 'id = "id"') + wrong)
+    for words in (
+        "roles.id: 'id' comes from a reference table",
+        "reference.agents.key: no column 'nott'",
+        "reference.agents.columns.peril: the name is taken",
+        "reference.agents.columns.id.min: does not fit",
+    ):
+        assert any(words in problem for problem in problems), (words, problems)
 
 
 def test_a_derived_label_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from jobs.etl import load, read
 from jobs.etl.__main__ import work
-from jobs.etl.load import Kind, Loaded, load_file
+from jobs.etl.load import Loaded, load_file
+from jobs.etl.store import Feed, Kind
 from shared import storage
 from shared.contract import Contract
 from shared.database import Database
@@ -43,7 +44,7 @@ class Etl:
         path = drop(self.folder, name, content, kind)
         uri = path.relative_to(self.folder / "drop").as_posix()
         (file,) = [file for file in storage.listing(self.folder / "drop", "motor") if file.uri == uri]
-        return load_file(self.job, file, file.etag, kind)
+        return load_file(self.job, file, file.etag, Feed(kind))
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Run a query; its rows as tuples."""
@@ -286,7 +287,7 @@ def test_a_file_that_is_taken_away(etl: Etl) -> None:
     with pytest.raises(TransientError, match="changed while it was read"):
         _ = file.etag
     with pytest.raises(TransientError, match="changed while it was read"):
-        load_file(etl.job, file, "x", "claims")
+        load_file(etl.job, file, "x", Feed("claims"))
 
 
 def test_outcomes(late: Etl) -> None:
