@@ -6,7 +6,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
-.PHONY: help setup lock run simulate test test-unit test-property check bench mlflow clean
+.PHONY: help setup lock run simulate test test-unit test-property check bench schema mlflow clean
 .PHONY: engine engine-stop images image up down run-docker audit test-container
 
 help: ## list the targets
@@ -55,6 +55,9 @@ bench: .venv/run.stamp ## run every benchmark; that of the images only where the
 
 bench-%: .venv/run.stamp ## run one benchmark: make bench-etl
 	@$(BIN)/python -m deploy.bench $*
+
+schema: .venv/run.stamp ## re-make docs/contract.schema.json, by which editors complete a contract
+	@$(BIN)/python -c 'import json; from shared.contract import schema; print(json.dumps(schema(), indent=2))' > docs/contract.schema.json
 
 engine: ## have a Docker engine: leaves one that answers alone, else installs and starts one (root on Debian or Ubuntu)
 	@sh deploy/local/engine.sh start

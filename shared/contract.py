@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from datetime import date, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -265,6 +267,7 @@ class Contract(_Part):
     training: Training = Training()
     drift: Drift = Drift()
     hash: str = ""
+    """SHA-256 of the file."""
 
     @field_validator("name")
     @classmethod
@@ -295,27 +298,34 @@ class Contract(_Part):
 
     @property
     def stored(self) -> dict[str, DType]:
-        """Columns that ``claims`` keeps, with their dtype: all but the label, which is an outcome."""
-        return {name: column.dtype for name, column in self.known.items() if name != self.roles.label}
+        """Columns that ``claims`` keeps, with their dtype there: all but the label, which is an outcome."""
+        return {name: self.dtype(name) for name in self.known if name != self.roles.label}
 
     @property
     def labelled(self) -> bool:
         """Whether outcomes are to be expected at all."""
         return self.label is not None or self.outcomes is not None
 
-    @property
+    @cached_property
     def personal(self) -> set[str]:
-        """Columns called personal, and derived ones that are made from them."""
+        """Columns called personal, and derived ones that are made from them: stored as pseudonyms."""
         personal = set(self.roles.pii)
         made = {name: set(pl.sql_expr(derived.sql).meta.root_names()) for name, derived in self.derived.items()}
         return personal | {name for name, inputs in made.items() if inputs & personal}
 
     def dtype(self, column: str) -> DType:
-        """Dtype of a column."""
-        return self.known[column].dtype
+        """Dtype of a column as it is stored."""
+        return "text" if column in self.personal else self.known[column].dtype
 
 
-def headers(columns: dict[str, Column]) -> dict[str, str]:
+def schema() -> dict[str, object]:
+    """JSON schema of a contract, by which editors complete and check it; ``docs/contract.schema.json`` holds it."""
+    found = Contract.model_json_schema()
+    del found["properties"]["hash"]  # computed, not written
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "Claimsight contract"}
+
+
+def headers(columns: Mapping[str, Column]) -> dict[str, str]:
     """Header in a file, by column name."""
     return {name: column.source or name for name, column in columns.items()}
 

@@ -237,10 +237,8 @@ def _role_mistakes(contract: Contract) -> Iterator[Mistake]:
         name = getattr(roles, role)
         if name is not None and name not in known:
             yield _unknown(("roles", role), name, known)
-    for role in ("sensitive", "pii", "ignore"):
-        for name in getattr(roles, role):
-            if name not in known:
-                yield _unknown(("roles", role), name, known)
+    lists = [(role, name) for role in ("sensitive", "pii", "ignore") for name in getattr(roles, role)]
+    yield from (_unknown(("roles", role), name, known) for role, name in lists if name not in known)
     if roles.event_time in known and known[roles.event_time].dtype not in ("date", "datetime"):
         yield Mistake(("roles", "event_time"), f"'{roles.event_time}' must be a date or a datetime")
     if roles.amount in known and known[roles.amount].dtype not in ("integer", "number"):
@@ -250,6 +248,9 @@ def _role_mistakes(contract: Contract) -> Iterator[Mistake]:
             yield Mistake(
                 ("roles", role), f"'{name}' identifies or dates a claim, so it is neither ignored nor nullable"
             )
+    for role in ("event_time", "label", "amount"):
+        if (name := getattr(roles, role)) in roles.pii:
+            yield Mistake(("roles", role), f"'{name}' is personal, and stored as a pseudonym that tells nothing")
     for name in contract.features.allow:
         if name not in known:
             yield _unknown(("features", "allow", name), name, known)
@@ -353,6 +354,9 @@ def _derived_mistakes(contract: Contract) -> Iterator[Mistake]:
             yield from (_unknown((*key, "sql"), column, inputs) for column in unknown)
             if not unknown and no_rows.select(value.cast(POLARS_DTYPES[derived.dtype], strict=False)).height:
                 yield Mistake((*key, "sql"), "must give one value a row")
+            personal = set(contract.roles.pii) & set(value.meta.root_names())
+            if personal and name in (contract.roles.event_time, contract.roles.amount):
+                yield Mistake((*key, "sql"), f"reads '{min(personal)}', which is personal: it would be a pseudonym too")
             if contract.roles.label in value.meta.root_names():
                 yield Mistake((*key, "sql"), f"reads the label '{contract.roles.label}'")
         except pl.exceptions.PolarsError as error:

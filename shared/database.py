@@ -22,6 +22,7 @@ from shared.contract import POLARS_DTYPES, POSTGRES_TYPES, Contract, DType
 from shared.errors import ConfigError, Stopped, TransientError
 
 CONNECT_ATTEMPTS = 4
+COPY_BYTES = 1 << 18
 COPY_ROWS = 10_000
 """Rows that stand in memory as CSV at once."""
 MIGRATION_LOCK = "claimsight:migrations"
@@ -53,6 +54,18 @@ def quoted(column: str) -> str:
 def reference_table(name: str) -> str:
     """Table that holds a reference table of the contract."""
     return f"reference_{name}"
+
+
+def encode(frame: pl.DataFrame) -> bytes:
+    """Encode rows for binary COPY, which costs Postgres half as much as reading CSV.
+
+    The columns' dtypes must be the table's to the byte: Int32 for ``integer``, Int64 for ``bigint``, and so on.
+    """
+    import pgpq
+
+    batch = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()[0]
+    encoder = pgpq.ArrowToPostgresBinaryEncoder(batch.schema)
+    return b"".join((encoder.write_header(), encoder.write_batch(batch), encoder.finish()))
 
 
 class Database:
@@ -147,6 +160,16 @@ class Database:
                 text = io.BytesIO()
                 rows.write_csv(text, include_header=False)
                 copy.write(text.getbuffer())
+
+    def append_encoded(self, table: str, columns: Sequence[str], rows: bytes) -> None:
+        """Write rows, as :func:`encode` made them, to some columns of a table, by binary COPY."""
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns))
+        )
+        with self._statement(), self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            view = memoryview(rows)
+            for start in range(0, len(view), COPY_BYTES):
+                copy.write(view[start : start + COPY_BYTES])
 
     def try_lock(self, name: str) -> bool:
         """Take a session's advisory lock if it is free; it goes with the connection, however that ends."""

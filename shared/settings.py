@@ -30,6 +30,7 @@ class Settings(BaseModel):
     artifacts: Path
     mlflow_tracking_uri: str
     as_of: AwareDatetime
+    pseudonym_key: SecretStr | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     git_sha: str = "unknown"
     image_digest: str = "none"

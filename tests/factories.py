@@ -127,6 +127,7 @@ def environment(folder: Path, database_url: str, contract_toml: str = MOTOR) -> 
         "CLAIMSIGHT_EVENTS": str(folder / "events.jsonl"),
         "CLAIMSIGHT_ARTIFACTS": str(folder / "artifacts"),
         "CLAIMSIGHT_AS_OF": AS_OF.isoformat(),
+        "CLAIMSIGHT_PSEUDONYM_KEY": "for tests only",
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
     }
 

@@ -1,24 +1,24 @@
-"""Decide which rows keep the contract: every cell comes as text, is cast strictly, and is held against its column."""
+"""Decide which rows keep the contract, and make of them what the tables hold."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from types import MappingProxyType
 
 import polars as pl
 
+from jobs.etl.cells import Judged, judge, verdict, within_calendar
 from shared.contract import POLARS_DTYPES, Column, Contract, Derived, Outcomes, Reference, headers
-
-_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+from shared.pseudonyms import Pseudonyms
 
 LONGEST_ID = 255
 """Bytes of a claim's id, or of the source of an outcome."""
 
-Check = tuple[str, pl.Expr, str]
-"""Column, condition under which a row breaks it, and what to say then: never a value, which may be a person's."""
+Fault = tuple[str, pl.Series]
+"""Column, and what is wrong with it in each row, null where nothing is: never a value, which may be a person's."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def clean_claims(
     lines: pl.Series,
     cells: pl.DataFrame,
     contract: Contract,
+    pseudonyms: Pseudonyms | None = None,
     tables: Mapping[str, pl.DataFrame] = MappingProxyType({}),
     moment: datetime | None = None,
 ) -> Cleaned:
@@ -52,6 +53,8 @@ def clean_claims(
         Number of each row.
     cells : polars.DataFrame
         One Binary column a header of the sender; columns that the contract does not name are passed over.
+    pseudonyms : Pseudonyms, optional
+        What personal columns are stored as; needed where the contract names any.
     tables : mapping of str to polars.DataFrame, optional
         Of each reference table of the contract the rows that the claims' keys name: ``key`` and its columns.
     moment : datetime, optional
@@ -63,23 +66,32 @@ def clean_claims(
         ``good`` has ``file_line``, ``claim_id``, ``event_time``, ``is_fraud`` (null where the file does not tell) and
         the columns that the contract stores.
     """
-    roles, columns = contract.roles, contract.columns
-    typed = _typed(lines, cells, columns, contract.sources, contract.file.na_values)
-    checks = [check for name, column in columns.items() for check in _checks(name, column)]
+    roles = contract.roles
+    judged = _judged(cells, contract.columns, contract.file.na_values)
+    faults = _faults(judged)
+    told = pl.Series([None], dtype=pl.Boolean).new_from_index(0, lines.len())
     if roles.label and contract.label:
-        typed = typed.with_columns(
-            _verdict(roles.label, contract.label.fraud, contract.label.not_fraud).alias(_VERDICT)
-        )
-        checks.append(_unjudged(roles.label))
-    else:
-        typed = typed.with_columns(pl.lit(None, pl.Boolean).alias(_VERDICT))
-    sound = _split(typed, checks)
-    joined, missing = _join(sound.good, contract.reference, tables)
+        told, neither = verdict(judged[roles.label].text, contract.label.fraud, contract.label.not_fraud)
+        faults += [(roles.label, neither)] if neither is not None else []
+    texts = {reference.key: judged[reference.key].text for reference in contract.reference.values()}
+    names = list(contract.columns) if roles.id is None else []
+    frame = pl.DataFrame(
+        [
+            lines.alias("file_line"),
+            told.alias(_VERDICT),
+            *(column.value.alias(name) for name, column in judged.items()),
+            *(judged[name].text.alias(_text(name)) for name in dict.fromkeys([*texts, *names])),
+        ]
+    )
+    sound = _split(frame, faults)
+    joined, absent = _join(sound.good, contract.reference, tables)
     derived = _derive(joined, contract.derived).with_columns(_claim_id(joined, contract).alias(_ID))
     needed = [name for name, column in contract.derived.items() if not column.nullable]
-    whole = _split(derived, [*missing, *(_made(name) for name in needed), _storable(roles.id or "the row", _ID)])
+    whole = _split(derived, [*absent, *_unmade(derived, needed), *_unstorable(derived, {roles.id or "the row": _ID})])
+    own = [name for name in contract.personal if name in contract.columns or name in contract.derived]
+    good = whole.good if not own else _pseudonymised(whole.good, own, roles.id or "", pseudonyms)
     event_time = pl.col(roles.event_time) if roles.event_time else pl.lit(moment)
-    good = whole.good.select(
+    good = good.select(
         "file_line",
         pl.col(_ID).alias("claim_id"),
         event_time.cast(POLARS_DTYPES["datetime"]).alias("event_time"),
@@ -89,59 +101,9 @@ def clean_claims(
     return Cleaned(good, pl.concat([sound.bad, whole.bad]))
 
 
-def keys(cells: pl.DataFrame, column: Column, name: str, na_values: tuple[str, ...]) -> pl.Series:
-    """Different values of a column by which claims are joined to a reference table."""
-    text = _decoded(cells[column.source or name]).alias("key").to_frame()
-    known = text.select(_known(pl.col("key").str.strip_chars(), (*na_values, *column.na_values)))
-    return known.to_series().drop_nulls().unique()
-
-
-def _join(
-    frame: pl.DataFrame, references: Mapping[str, Reference], tables: Mapping[str, pl.DataFrame]
-) -> tuple[pl.DataFrame, list[Check]]:
-    """Add what reference tables tell, and say which claims have a key that a table they need does not know."""
-    checks: list[Check] = []
-    for table, reference in references.items():
-        known = tables[table].with_columns(pl.lit(True).alias(_found(table)))
-        frame = frame.join(known, left_on=_text(reference.key), right_on="key", how="left", maintain_order="left")
-        if reference.required:
-            absent = pl.col(_text(reference.key)).is_not_null() & pl.col(_found(table)).is_null()
-            checks.append((reference.key, absent, f"not in the reference table '{table}'"))
-    return frame, checks
-
-
-def _claim_id(frame: pl.DataFrame, contract: Contract) -> pl.Expr | pl.Series:
-    """The column that names a claim, else a hash of all that the contract knows of the row but its label."""
-    if contract.roles.id:
-        return pl.col(contract.roles.id).cast(pl.String)
-    parts = [pl.col(_text(name)).fill_null("\x00") for name in contract.columns if name != contract.roles.label]
-    rows = frame.select(pl.concat_str(parts, separator="\x1f")).to_series()
-    return pl.Series([hashlib.sha256(row.encode()).hexdigest()[:32] for row in rows], dtype=pl.String)
-
-
-def clean_reference(
-    lines: pl.Series, cells: pl.DataFrame, reference: Reference, key: Column, na_values: tuple[str, ...]
+def clean_outcomes(
+    lines: pl.Series, cells: pl.DataFrame, contract: Contract, pseudonyms: Pseudonyms | None = None
 ) -> Cleaned:
-    """Hold rows of a reference table against the contract.
-
-    Parameters
-    ----------
-    key : Column
-        As :func:`reference_key` gives it.
-
-    Returns
-    -------
-    Cleaned
-        ``good`` has ``file_line``, ``key`` and the table's columns.
-    """
-    columns = {reference.key: key, **reference.columns}
-    typed = _typed(lines, cells, columns, headers(columns), na_values)
-    checks = [check for name, column in columns.items() for check in _checks(name, column)]
-    told = _split(typed, [*checks, _storable(reference.key, reference.key)])
-    return Cleaned(told.good.select("file_line", pl.col(reference.key).alias("key"), *reference.columns), told.bad)
-
-
-def clean_outcomes(lines: pl.Series, cells: pl.DataFrame, outcomes: Outcomes, na_values: tuple[str, ...]) -> Cleaned:
     """Hold outcomes, one row a decision, against the contract.
 
     Returns
@@ -149,23 +111,63 @@ def clean_outcomes(lines: pl.Series, cells: pl.DataFrame, outcomes: Outcomes, na
     Cleaned
         ``good`` has ``file_line``, ``claim_id``, ``is_fraud``, ``decided_at``, ``known_at`` and ``source``.
     """
+    outcomes = contract.outcomes
+    assert outcomes is not None
     columns = outcome_columns(outcomes)
-    typed = _typed(lines, cells, columns, headers(columns), na_values)
-    typed = typed.with_columns(_verdict("label", outcomes.fraud, outcomes.not_fraud).alias(_VERDICT))
-    checks = [check for name, column in columns.items() for check in _checks(name, column)]
-    checks += [_storable(name, name) for name in ("claim_id", "source") if name in columns]
-    told = _split(typed, [*checks, _unjudged("label")])
-    good = told.good.select(
+    judged = _judged(cells, columns, contract.file.na_values)
+    told, neither = verdict(judged["label"].text, outcomes.fraud, outcomes.not_fraud)
+    faults = _faults(judged) + ([("label", neither)] if neither is not None else [])
+    frame = pl.DataFrame(
+        [
+            lines.alias("file_line"),
+            told.alias("is_fraud"),
+            *(judged[name].value.alias(name) for name in columns if name != "label"),
+        ]
+    )
+    indexed = {name: name for name in columns if name in ("claim_id", "source")}
+    sound = _split(frame, [*faults, *_unstorable(frame, indexed)])
+    good = sound.good
+    if contract.roles.id in contract.personal:
+        good = _pseudonymised(good, ["claim_id"], "", pseudonyms)
+    good = good.select(
         "file_line",
         "claim_id",
-        pl.col(_VERDICT).alias("is_fraud"),
+        "is_fraud",
         "decided_at",
         known_at=pl.col("known_at")
         if "known_at" in columns
         else pl.col("decided_at") + pl.duration(days=outcomes.delay_days),
         source=pl.col("source").fill_null("file") if "source" in columns else pl.lit("file"),
     )
-    return Cleaned(good, told.bad)
+    return Cleaned(good, sound.bad)
+
+
+def clean_reference(
+    lines: pl.Series, cells: pl.DataFrame, contract: Contract, table: str, pseudonyms: Pseudonyms | None = None
+) -> Cleaned:
+    """Hold rows of a reference table against the contract.
+
+    Returns
+    -------
+    Cleaned
+        ``good`` has ``file_line``, ``key`` and the table's columns.
+    """
+    reference = contract.reference[table]
+    columns = {reference.key: reference_key(reference, contract.columns), **reference.columns}
+    judged = _judged(cells, columns, contract.file.na_values)
+    values = [column.value.alias(name) for name, column in judged.items()]
+    frame = pl.DataFrame([lines.alias("file_line"), *values])
+    sound = _split(frame, [*_faults(judged), *_unstorable(frame, {reference.key: reference.key})])
+    personal = [name for name in columns if name in contract.personal]
+    good = sound.good if not personal else _pseudonymised(sound.good, personal, "", pseudonyms)
+    return Cleaned(good.select("file_line", pl.col(reference.key).alias("key"), *reference.columns), sound.bad)
+
+
+def keys(cells: pl.DataFrame, contract: Contract, table: str) -> pl.Series:
+    """Different values by which claims are joined to a reference table."""
+    name = contract.reference[table].key
+    judged = _judged(cells, {name: contract.columns[name]}, contract.file.na_values)
+    return judged[name].text.drop_nulls().unique().alias("key")
 
 
 def outcome_columns(outcomes: Outcomes) -> dict[str, Column]:
@@ -187,48 +189,18 @@ def reference_key(reference: Reference, columns: Mapping[str, Column]) -> Column
     return Column(dtype="text", source=reference.id or columns[reference.key].source or reference.key)
 
 
-def _typed(
-    lines: pl.Series,
-    cells: pl.DataFrame,
-    columns: Mapping[str, Column],
-    sources: Mapping[str, str],
-    na_values: tuple[str, ...],
-) -> pl.DataFrame:
-    """Beside ``file_line``: each column typed, its text, and whether that was UTF-8 at all."""
+def _judged(cells: pl.DataFrame, columns: Mapping[str, Column], na_values: tuple[str, ...]) -> dict[str, Judged]:
     # Series by Series, since `pl.col` would take some headers for patterns.
-    decoded = [_decoded(cells[sources[name]]).alias(_text(name)) for name in columns]
-    text = pl.DataFrame([lines.alias("file_line"), *decoded]).with_columns(
-        expression
-        for name, column in columns.items()
-        for expression in (
-            pl.col(_text(name)).is_null().alias(_garbled(name)),
-            _known(pl.col(_text(name)).str.strip_chars(), (*na_values, *column.na_values)),
-        )
-    )
-    return text.with_columns(_cast(pl.col(_text(name)), column).alias(name) for name, column in columns.items())
+    sources = headers(columns)
+    return {name: judge(cells[sources[name]], column, na_values) for name, column in columns.items()}
 
 
-def _decoded(cells: pl.Series) -> pl.Series:
-    """Text of a column's cells, null where one is not UTF-8."""
-    try:
-        return cells.cast(pl.String)
-    except pl.exceptions.ComputeError:  # Polars refuses all cells for one such, strict or not: cell by cell then
-        return pl.Series(map(_utf8, cells), dtype=pl.String)
-
-
-def _utf8(cell: bytes) -> str | None:
-    try:
-        return cell.decode()
-    except UnicodeDecodeError:
-        return None
+def _faults(judged: Mapping[str, Judged]) -> list[Fault]:
+    return [(name, column.fault) for name, column in judged.items() if column.fault is not None]
 
 
 def _text(name: str) -> str:
     return f"{name}\ntext"
-
-
-def _garbled(name: str) -> str:
-    return f"{name}\ngarbled"
 
 
 def _found(table: str) -> str:
@@ -239,103 +211,65 @@ _VERDICT, _ID = "\nverdict", "\nid"
 """No column of a contract has a line break in its name, so these and those above are free."""
 
 
-def _known(text: pl.Expr, na_values: tuple[str, ...]) -> pl.Expr:
-    return pl.when(~text.is_in(["", *(value.strip() for value in na_values)])).then(text)
+def _join(
+    frame: pl.DataFrame, references: Mapping[str, Reference], tables: Mapping[str, pl.DataFrame]
+) -> tuple[pl.DataFrame, list[Fault]]:
+    """Add what reference tables tell, and say which claims have a key that a table they need does not know."""
+    faults: list[Fault] = []
+    for table, reference in references.items():
+        known = tables[table].with_columns(pl.lit(True).alias(_found(table)))
+        frame = frame.join(known, left_on=_text(reference.key), right_on="key", how="left", maintain_order="left")
+        if reference.required:
+            absent = pl.col(_text(reference.key)).is_not_null() & pl.col(_found(table)).is_null()
+            say = f"not in the reference table '{table}'"
+            faults.append((reference.key, frame.select(pl.when(absent).then(pl.lit(say))).to_series()))
+    return frame, faults
 
 
-def _cast(text: pl.Expr, column: Column) -> pl.Expr:
-    match column.dtype:
-        case "boolean":
-            lower = text.str.to_lowercase()
-            return pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
-        case "date" if column.format:
-            return _within_calendar(text.str.to_date(column.format, strict=False))
-        case "date":
-            return _within_calendar(_with_long_year(text).str.to_date("%Y-%m-%d", strict=False))
-        case "datetime" if column.format:
-            moment = text.str.to_datetime(column.format, strict=False, time_unit="us")
-            return _within_calendar(moment.dt.replace_time_zone("UTC"))
-        case "datetime":
-            return _within_calendar(_iso_datetime(_with_long_year(text)))
-        case "category" | "text":
-            return text
-        case _:
-            return text.cast(POLARS_DTYPES[column.dtype], strict=False)
+def _claim_id(frame: pl.DataFrame, contract: Contract) -> pl.Expr | pl.Series:
+    """The column that names a claim, else a hash of all that the contract knows of the row but its label."""
+    if contract.roles.id:
+        return pl.col(contract.roles.id).cast(pl.String)
+    parts = [pl.col(_text(name)).fill_null("\x00") for name in contract.columns if name != contract.roles.label]
+    rows = frame.select(pl.concat_str(parts, separator="\x1f")).to_series()
+    return pl.Series([hashlib.sha256(row.encode()).hexdigest()[:32] for row in rows], dtype=pl.String)
 
 
-def _with_long_year(text: pl.Expr) -> pl.Expr:
-    """Leave out 24-01-01, which would be read as a day of the year 24."""
-    return pl.when(text.str.slice(4, 1) == "-").then(text)
+def _pseudonymised(
+    frame: pl.DataFrame, columns: Sequence[str], claim_id: str, pseudonyms: Pseudonyms | None
+) -> pl.DataFrame:
+    assert pseudonyms is not None
+    frame = frame.with_columns(pseudonyms.of(frame[name].cast(pl.String)).alias(name) for name in columns)
+    return frame.with_columns(frame[claim_id].alias(_ID)) if claim_id in columns else frame
 
 
-def _within_calendar(moment: pl.Expr) -> pl.Expr:
-    """Leave out what neither Postgres nor Python can hold; a zone may push a moment out of its year."""
-    return pl.when(moment.dt.year().is_between(1, 9999)).then(moment)
-
-
-def _iso_datetime(text: pl.Expr) -> pl.Expr:
-    """ISO 8601 with or without time and zone; without a zone it is UTC."""
-    spaced = text.str.replace("T", " ", literal=True).str.replace("Z", "+00:00", literal=True)
-    zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", strict=False, time_unit="us")
-    plain = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
-    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
-    return pl.coalesce(zoned, plain.dt.replace_time_zone("UTC"), day.dt.replace_time_zone("UTC"))
-
-
-def _checks(name: str, column: Column) -> list[Check]:
-    value, text = pl.col(name), pl.col(_text(name))
-    checks: list[Check] = [(name, pl.col(_garbled(name)), "not UTF-8")]
-    if not column.nullable:
-        checks.append((name, text.is_null() & ~pl.col(_garbled(name)), "missing"))
-    if column.dtype in ("category", "text"):
-        checks.append((name, text.str.contains("\x00", literal=True), "holds a NUL byte"))
-    else:
-        wanted = f"not a {column.dtype}" if column.dtype != "integer" else "not an integer"
-        shape = f" of the form {column.format}" if column.format else ""
-        checks.append((name, text.is_not_null() & value.is_null(), wanted + shape))
-    if column.dtype == "number":
-        checks.append((name, ~value.is_finite(), "not a finite number"))
-    if column.min is not None:
-        checks.append((name, value < column.min, f"below {_bound(column.min)}"))
-    if column.max is not None:
-        checks.append((name, value > column.max, f"above {_bound(column.max)}"))
-    if column.levels:
-        checks.append((name, ~value.is_in(column.levels), "not one of the levels"))
-    return checks
-
-
-def _bound(value: float | date) -> str:
-    return str(value) if isinstance(value, date) else f"{value:.15g}"
-
-
-def _storable(name: str, text: str) -> Check:
+def _unstorable(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[Fault]:
     # Indexed columns: Postgres refuses an entry of more than a third of a page.
-    return name, pl.col(text).str.len_bytes() > LONGEST_ID, f"longer than {LONGEST_ID} bytes"
+    say = pl.lit(f"longer than {LONGEST_ID} bytes")
+    return [
+        (name, frame.select(pl.when(pl.col(column).str.len_bytes() > LONGEST_ID).then(say)).to_series())
+        for name, column in columns.items()
+    ]
 
 
-def _made(name: str) -> Check:
-    return name, pl.col(name).is_null(), "cannot be made from this row"
+def _unmade(frame: pl.DataFrame, columns: Iterable[str]) -> list[Fault]:
+    say = pl.lit("cannot be made from this row")
+    return [(name, frame.select(pl.when(pl.col(name).is_null()).then(say)).to_series()) for name in columns]
 
 
-def _verdict(label: str, fraud: tuple[str, ...], not_fraud: tuple[str, ...]) -> pl.Expr:
-    text = pl.col(_text(label))
-    return pl.when(text.is_in(fraud)).then(True).when(text.is_in(not_fraud)).then(False)
-
-
-def _unjudged(label: str) -> Check:
-    return label, pl.col(_text(label)).is_not_null() & pl.col(_VERDICT).is_null(), "neither fraud nor not fraud"
-
-
-def _split(frame: pl.DataFrame, checks: list[Check]) -> Cleaned:
-    # Conditions first, sentences only for the few rows that need them.
-    broken = frame.select(pl.any_horizontal(condition.fill_null(False) for _, condition, _ in checks)).to_series()
-    sentences = [pl.when(condition).then(pl.lit(f"{name}: {say}")) for name, condition, say in checks]
-    bad = frame.filter(broken).select(
-        "file_line",
-        column_name=pl.coalesce(pl.when(condition).then(pl.lit(name)) for name, condition, _ in checks),
-        reason=pl.concat_str(sentences, separator="; ", ignore_nulls=True),
+def _split(frame: pl.DataFrame, faults: list[Fault]) -> Cleaned:
+    nothing = pl.DataFrame(schema={"file_line": pl.Int64, "column_name": pl.String, "reason": pl.String})
+    faults = [(name, fault) for name, fault in faults if fault.null_count() < fault.len()]
+    if not faults:
+        return Cleaned(frame, nothing)
+    told = pl.DataFrame([fault.alias(str(place)) for place, (_, fault) in enumerate(faults)])
+    said = [pl.lit(f"{name}: ") + pl.col(str(place)) for place, (name, _) in enumerate(faults)]
+    named = [pl.when(pl.col(str(place)).is_not_null()).then(pl.lit(name)) for place, (name, _) in enumerate(faults)]
+    broken = told.select(pl.any_horizontal(pl.all().is_not_null())).to_series()
+    bad = told.filter(broken).select(
+        column_name=pl.coalesce(named), reason=pl.concat_str(said, separator="; ", ignore_nulls=True)
     )
-    return Cleaned(frame.filter(~broken), bad)
+    return Cleaned(frame.filter(~broken), bad.insert_column(0, frame["file_line"].filter(broken)))
 
 
 def _derive(frame: pl.DataFrame, derived: Mapping[str, Derived]) -> pl.DataFrame:
@@ -355,7 +289,7 @@ def _sound(value: pl.Expr, column: Derived) -> pl.Expr:
         case "category" | "text":
             return pl.when(value != "").then(value)
         case "date" | "datetime":
-            return _within_calendar(value)
+            return within_calendar(value)
         case _:
             return value
 

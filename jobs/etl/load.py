@@ -1,21 +1,28 @@
 """Apply: one file and its row in the ledger, in one transaction.
 
-All of a file's rows end in ``claims`` (or ``outcomes``) or in ``claims_quarantine``, each once; killed at any moment,
-none do, and the next run starts the file afresh. Rows pass through temporary tables, which go with the transaction.
+All of a file's rows end in ``claims`` (or ``outcomes``, or a reference table) or in ``claims_quarantine``, each once;
+killed at any moment, none do, and the next run starts the file afresh. Claims that nobody has heard of go straight to
+where they belong; rows that may repeat or correct others wait in a temporary table until the whole file is read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 import polars as pl
 
 from jobs.etl import read
-from jobs.etl.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys, reference_key
+from jobs.etl.ahead import ahead
+from jobs.etl.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
+from jobs.etl.fresh import Fresh, Seen, fresh_rows
 from jobs.etl.store import Content, Feed, same, store
 from shared.contract import Contract
 from shared.database import Database, quoted
+from shared.errors import ConfigError
 from shared.job import Job
+from shared.pseudonyms import Pseudonyms
 from shared.storage import Dropped
 
 
@@ -29,6 +36,10 @@ class Loaded:
     reason: str | None
 
 
+class OverLimitError(Exception):
+    """More of a file's rows break the contract than it lets pass."""
+
+
 def load_file(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
     """Load a file that the ledger does not hold, or holds with another content.
 
@@ -36,102 +47,280 @@ def load_file(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
     ------
     TransientError
         The file changed while it was read, or the database went away; nothing of it is loaded.
+    ConfigError
+        The contract names personal columns, and there is no key for their pseudonyms.
     """
     database = job.database
+    pseudonyms = _pseudonyms(job)
     with database.transaction(), file.unchanged():
-        _create_temporary_tables(database, feed, job.contract)
+        file_id = database.rows("SELECT nextval(pg_get_serial_sequence('ingest_files', 'file_id')) AS file_id")
+        loading = _Loading(job, file, feed, pseudonyms, file_id[0]["file_id"])
         try:
             with database.transaction():
-                _stage(job, file, feed)
-                _set_duplicates_aside(database, feed, file.uri, job.contract)
-                reason = _over_limit(database, job.contract.file.reject_limit)
-        except read.UnreadableFileError as error:
-            reason = str(error)
-            _set_lines_aside(job, file, error)
-        if reason is not None:
-            _set_all_aside(database, reason)
-        _fill_in_raw(job, file, feed)
-        return _apply(job, file.uri, etag, feed, reason)
+                loaded = loading.load()
+        except (read.UnreadableFileError, OverLimitError) as error:
+            loaded = loading.set_aside(error)
+        loading.enter(etag, loaded)
+        return loaded
+
+
+def _pseudonyms(job: Job) -> Pseudonyms | None:
+    if not job.contract.personal:
+        return None
+    if job.settings.pseudonym_key is None:
+        raise ConfigError(
+            "CLAIMSIGHT_PSEUDONYM_KEY is not set, and the contract names personal columns: "
+            f"{', '.join(sorted(job.contract.personal))}; see .env.example"
+        )
+    return Pseudonyms(job.settings.pseudonym_key.get_secret_value().encode())
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A batch of a file, cleaned: rows straight for ``claims`` where there are any, the rest, and those set aside."""
+
+    fresh: Fresh | None
+    rest: pl.DataFrame
+    bad: pl.DataFrame
+
+    @property
+    def rows(self) -> int:
+        return self.rest.height + self.bad.height + (self.fresh.rows if self.fresh else 0)
+
+
+@dataclass(frozen=True)
+class _Loading:
+    """One content of a file on its way into the tables."""
+
+    job: Job
+    file: Dropped
+    feed: Feed
+    pseudonyms: Pseudonyms | None
+    file_id: int
+
+    @property
+    def database(self) -> Database:
+        return self.job.database
+
+    @property
+    def contract(self) -> Contract:
+        return self.job.contract
+
+    def load(self) -> Loaded:
+        """Move the rows of a file that keeps its contract.
+
+        Raises
+        ------
+        UnreadableFileError, OverLimitError
+            It does not; roll back what was moved.
+        """
+        rows_in = bad = 0
+        staged = False
+        names = self._header()
+        for part in self._parts(names):
+            rows_in, bad = rows_in + part.rows, bad + part.bad.height
+            self._quarantine(part.bad)
+            if part.fresh is not None:
+                part.fresh.append_to(self.database)
+            if not part.rest.is_empty():
+                if not staged:
+                    _create_temporary_tables(self.database, self.feed, self.contract)
+                    staged = True
+                self.database.append("staging", part.rest)
+        repeating = 0
+        if staged:
+            repeating = self._set_repetitions_aside()
+            bad += repeating
+        known_elsewhere = self._set_loaded_aside() if staged else 0
+        limit = self.contract.file.reject_limit
+        if bad > limit * rows_in:
+            raise OverLimitError(
+                f"{bad:,} of {rows_in:,} rows break the contract, over the reject limit of {limit:.1%}"
+            )
+        if repeating + known_elsewhere:
+            self._quarantine_repeated(names)
+        earlier = self._retire_earlier(["rejected", "loaded"])
+        if staged or earlier:
+            if not staged:
+                _create_temporary_tables(self.database, self.feed, self.contract)
+            store(self.database, self.feed, self.contract, Content(self.file_id, earlier, self.job.as_of))
+        quarantined = bad + known_elsewhere
+        return Loaded(rows_in, rows_in - quarantined, quarantined, None)
+
+    def set_aside(self, error: Exception) -> Loaded:
+        """Set all rows of a file aside: those that are wrong with their reason, the rest with that of the file."""
+        self._retire_earlier(["rejected"])
+        reason = f"file_rejected: {error}"
+        rows = 0
+        if isinstance(error, OverLimitError):
+            for batch in read.batches(self.file.path, self.contract.file, self._header()):
+                cleaned = self._clean(batch)
+                good = _raw(batch, cleaned.good["file_line"]).with_columns(
+                    column_name=pl.lit(None, pl.String), reason=pl.lit(reason)
+                )
+                for wrong in (_bad(batch, cleaned), good):
+                    self._quarantine(wrong)
+                    rows += wrong.height
+        elif isinstance(error, read.UnreadableFileError) and error.has_lines:
+            for lines in read.physical_lines(self.file.path, self.contract.file):
+                self._quarantine(lines.with_columns(column_name=pl.lit(None, pl.String), reason=pl.lit(reason)))
+                rows += lines.height
+        return Loaded(rows, 0, rows, str(error))
+
+    def enter(self, etag: str, loaded: Loaded) -> None:
+        """Enter the file into the ledger."""
+        self.database.rows(
+            "INSERT INTO ingest_files (file_id, uri, etag, kind, status, reason, rows_in, rows_out, quarantined, "
+            "loaded_at, run_id) OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                self.file_id,
+                self.file.uri,
+                etag,
+                self.feed.kind,
+                "loaded" if loaded.reason is None else "rejected",
+                loaded.reason,
+                loaded.rows_in,
+                loaded.rows_out,
+                loaded.quarantined,
+                self.job.as_of,
+                self.job.run_id,
+            ],
+        )
+        self.job.record(rows_in=loaded.rows_in, rows_out=loaded.rows_out, quarantined=loaded.quarantined)
+
+    def _header(self) -> list[str]:
+        wanted = self.feed.headers(self.contract)
+        names = read.header(self.file.path, self.contract.file, wanted)
+        if extra := [name for name in names if name not in wanted]:
+            self.job.log("columns that the contract does not name are passed over", file=self.file.uri, columns=extra)
+        return names
+
+    def _parts(self, names: list[str]) -> Generator[_Part]:
+        """Read and clean ahead of what is sent; only claims that ask a reference table wait for the database."""
+        batches = ahead(read.batches(self.file.path, self.contract.file, names))
+        seen = Seen()
+        # Whoever is first needs not ask who is there.
+        first = self.feed.kind == "claims" and not self.database.rows("SELECT 1 FROM claims LIMIT 1")
+
+        def parts() -> Generator[_Part]:
+            with closing(batches):
+                for batch in batches:
+                    cleaned = self._clean(batch)
+                    fresh, rest = None, cleaned.good
+                    if self.feed.kind == "claims":
+                        new = ~seen.add(rest["claim_id"])
+                        if not first:
+                            new &= ~self._stored(rest["claim_id"])
+                        fresh, rest = fresh_rows(rest.filter(new), self.contract, self.file_id), rest.filter(~new)
+                    yield _Part(fresh, rest, _bad(batch, cleaned))
+
+        alone = first and not self.contract.reference
+        return ahead(parts()) if alone or self.feed.kind == "outcomes" else parts()
+
+    def _stored(self, claim_ids: pl.Series) -> pl.Series:
+        found = self.database.frame(
+            "SELECT DISTINCT claim_id FROM claims WHERE claim_id = ANY(%s)", {"claim_id": "text"}, [claim_ids.to_list()]
+        )
+        return claim_ids.is_in(found["claim_id"].implode())
+
+    def _clean(self, batch: read.Batch) -> Cleaned:
+        lines, cells, contract = batch.lines, batch.cells, self.contract
+        match self.feed.kind:
+            case "claims":
+                return clean_claims(lines, cells, contract, self.pseudonyms, self._tables(cells), self.job.as_of)
+            case "outcomes":
+                return clean_outcomes(lines, cells, contract, self.pseudonyms)
+            case "reference":
+                return clean_reference(lines, cells, contract, self.feed.name, self.pseudonyms)
+
+    def _tables(self, cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Of each reference table the rows that some claims' keys name."""
+        found = {}
+        for name, reference in self.contract.reference.items():
+            asked = keys(cells, self.contract, name)
+            stored = self.pseudonyms.of(asked) if self.pseudonyms and reference.key in self.contract.personal else asked
+            dtypes = {column: self.contract.dtype(column) for column in reference.columns}
+            columns = ", ".join(["key", *map(quoted, dtypes)])
+            query = f"SELECT {columns} FROM {Feed('reference', name).table} WHERE key = ANY(%s)"
+            rows = self.database.frame(query, {"key": "text", **dtypes}, [stored.to_list()])
+            found[name] = rows.with_columns(pl.col("key").replace_strict(stored, asked, return_dtype=pl.String))
+        return found
+
+    def _quarantine(self, rows: pl.DataFrame) -> None:
+        columns = ["file_line", "column_name", "reason", "raw"]
+        self.database.append("claims_quarantine", rows.select(columns).with_columns(file_id=pl.lit(self.file_id)))
+
+    def _set_repetitions_aside(self) -> int:
+        """Set staged rows aside that repeat a row of their file."""
+        feed, contract = self.feed, self.contract
+        self.database.rows(f"ANALYZE staging ({feed.key})")  # nobody else does for a temporary table
+        key = ", ".join([feed.key, *feed.content(contract)]) if feed.kind == "outcomes" else feed.key
+        # The first one may have gone straight to the claims.
+        straight = ""
+        if feed.kind == "claims":
+            straight = " UNION ALL SELECT claim_id, file_line FROM claims WHERE file_id = %(file_id)s AND claim_id IN "
+            straight += "(SELECT claim_id FROM staging)"
+        found = self.database.rows(
+            f"WITH every AS (SELECT {key}, file_line FROM staging{straight}), repeated AS (SELECT file_line, "
+            f"first_value(file_line) OVER (PARTITION BY {key} ORDER BY file_line) AS first FROM every), "
+            "gone AS (DELETE FROM staging s USING repeated r WHERE s.file_line = r.file_line "
+            "AND r.file_line > r.first RETURNING r.*) "
+            "INSERT INTO rejects (file_line, column_name, reason) "
+            "SELECT file_line, %(column)s, 'repeats row ' || first || ' of the file' FROM gone RETURNING file_line",
+            {"file_id": self.file_id, "column": _named(feed, contract)},
+        )
+        return len(found)
+
+    def _set_loaded_aside(self) -> int:
+        """Set staged rows aside that another file already brought; they break nothing."""
+        feed, contract = self.feed, self.contract
+        # An outcome without a file is a decision of the console.
+        join, current = ("JOIN", "c.superseded_at IS NULL AND ") if feed.kind == "claims" else ("LEFT JOIN", "")
+        found = self.database.rows(
+            f"WITH gone AS (DELETE FROM staging s USING {feed.table} c {join} ingest_files f USING (file_id) "
+            f"WHERE c.{feed.key} = s.{feed.key} AND f.uri IS DISTINCT FROM %s AND {current}{same(feed, contract)} "
+            "RETURNING s.file_line, coalesce(f.uri, 'the console') AS origin) "
+            "INSERT INTO rejects (file_line, column_name, reason) "
+            "SELECT file_line, %s, 'already loaded from ' || origin FROM gone RETURNING file_line",
+            [self.file.uri, _named(feed, contract)],
+        )
+        return len(found)
+
+    def _quarantine_repeated(self, names: list[str]) -> None:
+        """Read the file once more for rows that were set aside only after they had been typed."""
+        rejects = self.database.frame(
+            "SELECT file_line, column_name, reason FROM rejects",
+            {"file_line": "integer", "column_name": "text", "reason": "text"},
+        )
+        for batch in read.batches(self.file.path, self.contract.file, names):
+            self._quarantine(_raw(batch, rejects["file_line"]).join(rejects, on="file_line"))
+
+    def _retire_earlier(self, statuses: list[str]) -> list[int]:
+        """Mark what this file's earlier contents came to as replaced.
+
+        Returns
+        -------
+        list of int
+            Contents whose rows this one takes over: outcomes are never withdrawn, so theirs may be of any earlier one.
+        """
+        retired = self.database.rows(
+            "UPDATE ingest_files SET status = 'replaced' WHERE uri = %s AND status = ANY(%s) RETURNING file_id",
+            [self.file.uri, statuses],
+        )
+        gone = [row["file_id"] for row in retired]
+        if gone:
+            self.database.rows("DELETE FROM claims_quarantine WHERE file_id = ANY(%s)", [gone])
+        if self.feed.kind != "outcomes":
+            return gone
+        every = self.database.rows("SELECT file_id FROM ingest_files WHERE uri = %s", [self.file.uri])
+        return [row["file_id"] for row in every]
 
 
 def _create_temporary_tables(database: Database, feed: Feed, contract: Contract) -> None:
     columns = ", ".join(["file_line", feed.key, *map(quoted, feed.content(contract))])
     label = ", NULL::boolean AS is_fraud" if feed.kind == "claims" else ""
     database.rows(f"CREATE TEMP TABLE staging ON COMMIT DROP AS SELECT {columns}{label} FROM {feed.table} WITH NO DATA")
-    database.rows(
-        "CREATE TEMP TABLE rejects "
-        "(file_line bigint, column_name text, reason text, raw text, breaks boolean DEFAULT true) ON COMMIT DROP"
-    )
-    database.rows("CREATE TEMP TABLE raw_rows (file_line bigint, raw text) ON COMMIT DROP")
-
-
-def _stage(job: Job, file: Dropped, feed: Feed) -> None:
-    contract = job.contract
-    wanted = feed.headers(contract)
-    names = read.header(file.path, contract.file, wanted)
-    if extra := [name for name in names if name not in wanted]:
-        job.log("columns that the contract does not name are passed over", file=file.uri, columns=extra)
-    for batch in read.batches(file.path, contract.file, names):
-        cleaned = _clean(job, batch, feed)
-        job.database.append("staging", cleaned.good)
-        job.database.append("rejects", cleaned.bad.join(_raw(batch, cleaned.bad["file_line"]), on="file_line"))
-        job.database.append("rejects", batch.broken)
-
-
-def _clean(job: Job, batch: read.Batch, feed: Feed) -> Cleaned:
-    contract, na_values = job.contract, job.contract.file.na_values
-    match feed.kind:
-        case "claims":
-            return clean_claims(batch.lines, batch.cells, contract, _tables(job, batch.cells), job.as_of)
-        case "outcomes":
-            assert contract.outcomes is not None
-            return clean_outcomes(batch.lines, batch.cells, contract.outcomes, na_values)
-        case "reference":
-            reference = contract.reference[feed.name]
-            key = reference_key(reference, contract.columns)
-            return clean_reference(batch.lines, batch.cells, reference, key, na_values)
-
-
-def _tables(job: Job, cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
-    """Of each reference table the rows that some claims' keys name."""
-    contract, found = job.contract, {}
-    for name, reference in contract.reference.items():
-        asked = keys(cells, contract.columns[reference.key], reference.key, contract.file.na_values)
-        feed, dtypes = Feed("reference", name), {column: told.dtype for column, told in reference.columns.items()}
-        columns = ", ".join(["key", *map(quoted, dtypes)])
-        query = f"SELECT {columns} FROM {feed.table} WHERE key = ANY(%s)"
-        found[name] = job.database.frame(query, {"key": "text", **dtypes}, [asked.to_list()])
-    return found
-
-
-def _raw(batch: read.Batch, lines: pl.Series) -> pl.DataFrame:
-    wanted = batch.lines.is_in(lines.implode())
-    return read.raw_rows(batch.lines.filter(wanted), batch.cells.filter(wanted))
-
-
-def _set_duplicates_aside(database: Database, feed: Feed, uri: str, contract: Contract) -> None:
-    database.rows(f"ANALYZE staging ({feed.key})")  # nobody else does for a temporary table
-    key = ", ".join([feed.key, *feed.content(contract)]) if feed.kind == "outcomes" else feed.key
-    database.rows(
-        "WITH repeated AS (SELECT file_line, "
-        f"first_value(file_line) OVER (PARTITION BY {key} ORDER BY file_line) AS first FROM staging), "
-        "gone AS (DELETE FROM staging s USING repeated r WHERE s.file_line = r.file_line "
-        "AND r.file_line > r.first RETURNING r.*) "
-        "INSERT INTO rejects (file_line, column_name, reason) "
-        "SELECT file_line, %s, 'repeats row ' || first || ' of the file' FROM gone",
-        [_named(feed, contract)],
-    )
-    # A row that another file already brought breaks nothing, so it does not count against the reject limit.
-    # An outcome without a file is a decision of the console.
-    join, current = ("JOIN", "c.superseded_at IS NULL AND ") if feed.kind == "claims" else ("LEFT JOIN", "")
-    database.rows(
-        f"WITH gone AS (DELETE FROM staging s USING {feed.table} c {join} ingest_files f USING (file_id) "
-        f"WHERE c.{feed.key} = s.{feed.key} AND f.uri IS DISTINCT FROM %s AND {current}{same(feed, contract)} "
-        "RETURNING s.file_line, coalesce(f.uri, 'the console') AS origin) "
-        "INSERT INTO rejects (file_line, column_name, reason, breaks) "
-        "SELECT file_line, %s, 'already loaded from ' || origin, false FROM gone",
-        [uri, _named(feed, contract)],
-    )
+    database.rows("CREATE TEMP TABLE rejects (file_line bigint, column_name text, reason text) ON COMMIT DROP")
 
 
 def _named(feed: Feed, contract: Contract) -> str | None:
@@ -139,90 +328,14 @@ def _named(feed: Feed, contract: Contract) -> str | None:
     return contract.reference[feed.name].key if feed.name else contract.roles.id
 
 
-def _over_limit(database: Database, limit: float) -> str | None:
-    counts = database.rows(
-        "SELECT (SELECT count(*) FROM staging) AS good, count(*) AS bad, "
-        "count(*) FILTER (WHERE breaks) AS breaking FROM rejects"
-    )[0]
-    rows_in, breaking = counts["good"] + counts["bad"], counts["breaking"]
-    if breaking <= limit * rows_in:
-        return None
-    return f"{breaking:,} of {rows_in:,} rows break the contract, over the reject limit of {limit:.1%}"
+def _raw(batch: read.Batch, lines: pl.Series) -> pl.DataFrame:
+    wanted = batch.lines.is_in(lines.implode())
+    return read.raw_rows(batch.lines.filter(wanted), batch.cells.filter(wanted))
 
 
-def _set_lines_aside(job: Job, file: Dropped, error: read.UnreadableFileError) -> None:
-    if error.has_lines:
-        for lines in read.physical_lines(file.path, job.contract.file):
-            job.database.append("rejects", lines.with_columns(reason=pl.lit(f"file_rejected: {error}")))
-
-
-def _set_all_aside(database: Database, reason: str) -> None:
-    database.rows(
-        "INSERT INTO rejects (file_line, reason) SELECT file_line, %s FROM staging", [f"file_rejected: {reason}"]
-    )
-    database.rows("TRUNCATE staging")
-
-
-def _fill_in_raw(job: Job, file: Dropped, feed: Feed) -> None:
-    """Read the file once more for rows that were found wanting only after they had been typed."""
-    lines = [row["file_line"] for row in job.database.rows("SELECT file_line FROM rejects WHERE raw IS NULL")]
-    if not lines:
-        return
-    wanted = pl.Series(lines, dtype=pl.Int64)
-    names = read.header(file.path, job.contract.file, feed.headers(job.contract))
-    for batch in read.batches(file.path, job.contract.file, names):
-        job.database.append("raw_rows", _raw(batch, wanted))
-
-
-def _apply(job: Job, uri: str, etag: str, feed: Feed, reason: str | None) -> Loaded:
-    database = job.database
-    earlier = _retire_earlier(database, uri, feed, only_rejected=reason is not None)
-    counts = database.rows(
-        "SELECT (SELECT count(*) FROM staging) AS rows_out, (SELECT count(*) FROM rejects) AS quarantined"
-    )[0]
-    loaded = Loaded(counts["rows_out"] + counts["quarantined"], counts["rows_out"], counts["quarantined"], reason)
-    file_id = database.rows(
-        "INSERT INTO ingest_files (uri, etag, kind, status, reason, rows_in, rows_out, quarantined, loaded_at, run_id) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING file_id",
-        [
-            uri,
-            etag,
-            feed.kind,
-            "loaded" if reason is None else "rejected",
-            reason,
-            loaded.rows_in,
-            loaded.rows_out,
-            loaded.quarantined,
-            job.as_of,
-            job.run_id,
-        ],
-    )[0]["file_id"]
-    database.rows(
-        "INSERT INTO claims_quarantine (file_id, file_line, column_name, reason, raw) "
-        "SELECT %s, file_line, column_name, reason, coalesce(r.raw, w.raw) "
-        "FROM rejects r LEFT JOIN raw_rows w USING (file_line)",
-        [file_id],
-    )
-    if reason is None:
-        store(database, feed, job.contract, Content(file_id, earlier, job.as_of))
-    job.record(rows_in=loaded.rows_in, rows_out=loaded.rows_out, quarantined=loaded.quarantined)
-    return loaded
-
-
-def _retire_earlier(database: Database, uri: str, feed: Feed, *, only_rejected: bool) -> list[int]:
-    """Mark what this file's earlier contents had loaded as replaced; a rejected content replaces only rejected ones.
-
-    Returns
-    -------
-    list of int
-        Contents whose rows this one takes over: outcomes are never withdrawn, so theirs may be of any earlier content.
-    """
-    retired = database.rows(
-        "UPDATE ingest_files SET status = 'replaced' WHERE uri = %s AND status = ANY(%s) RETURNING file_id",
-        [uri, ["rejected"] if only_rejected else ["rejected", "loaded"]],
-    )
-    database.rows("DELETE FROM claims_quarantine WHERE file_id = ANY(%s)", [[row["file_id"] for row in retired]])
-    earlier = (
-        retired if feed.kind != "outcomes" else database.rows("SELECT file_id FROM ingest_files WHERE uri = %s", [uri])
-    )
-    return [row["file_id"] for row in earlier]
+def _bad(batch: read.Batch, cleaned: Cleaned) -> pl.DataFrame:
+    """Rows of a batch that are set aside: as they came, and why."""
+    columns = ["file_line", "column_name", "reason", "raw"]
+    wrong = cleaned.bad.join(_raw(batch, cleaned.bad["file_line"]), on="file_line")
+    broken = batch.broken.with_columns(column_name=pl.lit(None, pl.String))
+    return pl.concat([wrong.select(columns), broken.select(columns)])

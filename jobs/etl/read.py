@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -97,7 +97,7 @@ def header(path: Path, file: File, wanted: Collection[str]) -> list[str]:
     return names
 
 
-def batches(path: Path, file: File, names: list[str]) -> Iterator[Batch]:
+def batches(path: Path, file: File, names: list[str]) -> Generator[Batch]:
     """Read the rows of a file.
 
     Parameters

@@ -86,9 +86,7 @@ def test_each_claim_is_good_or_bad(rows: list[dict[str, str | bytes]]) -> None:
 @given(st.lists(st.fixed_dictionaries({header: nasty_bytes | _cell("lost_on") for header in OUTCOMES.values()})))
 def test_each_outcome_is_good_or_bad(rows: list[dict[str, str | bytes]]) -> None:
     """Each decision comes out once, the good ones with nothing missing."""
-    outcomes = with_outcomes().outcomes
-    assert outcomes is not None
-    cleaned = clean_outcomes(*cells(rows, OUTCOMES.values()), outcomes, ("?",))
+    cleaned = clean_outcomes(*cells(rows, OUTCOMES.values()), with_outcomes(file={"na_values": ["?"]}))
     assert sorted([*cleaned.good["file_line"], *cleaned.bad["file_line"]]) == list(range(2, len(rows) + 2))
     assert sum(cleaned.good.null_count().row(0)) == 0
 

@@ -218,11 +218,9 @@ def test_bounds_on_dates() -> None:
 
 def test_outcomes() -> None:
     """An outcome has a claim, a verdict and the days it was made and known; its source may be missing."""
-    outcomes = with_outcomes().outcomes
-    assert outcomes is not None
     good = {"claim": "c1", "verdict": "Y", "decided": "2024-03-01", "known": "2024-03-02", "by": "court"}
     rows = [good, good | {"by": ""}, good | {"verdict": "?"}, good | {"known": "soon"}, good | {"claim": "x" * 300}]
-    cleaned = clean_outcomes(*cells(rows, good), outcomes, ())
+    cleaned = clean_outcomes(*cells(rows, good), with_outcomes())
     march = datetime(2024, 3, 1, tzinfo=UTC)
     assert cleaned.good.rows() == [
         (2, "c1", True, march, march.replace(day=2), "court"),
@@ -237,10 +235,11 @@ def test_outcomes() -> None:
 
 def test_outcomes_without_more() -> None:
     """An outcome that does not say when it was known was known as long after its decision as the contract says."""
-    outcomes = with_outcomes().outcomes
-    assert outcomes is not None
-    short = outcomes.model_copy(update={"known_at": None, "source": None, "delay_days": 7})
+    short = with_outcomes()
+    assert short.outcomes is not None
+    told = short.outcomes.model_copy(update={"known_at": None, "source": None, "delay_days": 7})
+    short = short.model_copy(update={"outcomes": told})
     row = {"claim": "c1", "verdict": "N", "decided": "2024-03-01"}
-    cleaned = clean_outcomes(*cells([row], row), short, ())
+    cleaned = clean_outcomes(*cells([row], row), short)
     march = datetime(2024, 3, 1, tzinfo=UTC)
     assert cleaned.good.rows() == [(2, "c1", False, march, march + timedelta(days=7), "file")]

@@ -1,0 +1,175 @@
+"""Decide about one column of a batch: every cell comes as bytes, is cast strictly, and is held against its column.
+
+A column has far fewer different cells than cells, so each different one is judged once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from shared.contract import POLARS_DTYPES, Column
+
+_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
+_MOST_DIFFERENT = 0.5
+"""Share of different cells from which it costs less to judge each."""
+
+Check = tuple[pl.Expr, str]
+"""Condition under which a cell breaks its column, and what to say then: never a value, which may be a person's."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One column of a batch, row by row.
+
+    Attributes
+    ----------
+    text : polars.Series
+        Cells without the blanks around them, null where unknown or no UTF-8.
+    value : polars.Series
+        Of the column's dtype, null also where the cell is none.
+    fault : polars.Series or None
+        What is wrong with a cell (the first of what is), null where nothing is; None where nothing is with any.
+    """
+
+    text: pl.Series
+    value: pl.Series
+    fault: pl.Series | None
+
+
+def judge(cells: pl.Series, column: Column, na_values: tuple[str, ...]) -> Judged:
+    """Judge a column's cells.
+
+    Parameters
+    ----------
+    cells : polars.Series
+        Of Binary, without nulls.
+    na_values : tuple of str
+        Words that mean "unknown" in every column.
+    """
+    cells = cells.alias("cell")  # Polars takes some headers for patterns, also those of a Series
+    different = cells.unique()
+    if different.len() >= _MOST_DIFFERENT * cells.len():
+        return _judge(cells, column, na_values)
+    few = _judge(different, column, na_values)
+    if few.fault is None and few.text.dtype == few.value.dtype and not _changed(different, few.text):
+        text = cells.cast(pl.String)
+        return Judged(text, text, None)
+    places = cells.replace_strict(different, pl.int_range(different.len(), eager=True, dtype=pl.UInt32))
+    fault = None if few.fault is None else few.fault.gather(places)
+    return Judged(few.text.gather(places), few.value.gather(places), fault)
+
+
+def verdict(text: pl.Series, fraud: tuple[str, ...], not_fraud: tuple[str, ...]) -> tuple[pl.Series, pl.Series | None]:
+    """Tell fraud from not fraud: the verdicts, and what is wrong with those that are neither, None if none is."""
+    told = text.to_frame("text").select(
+        verdict=pl.when(pl.col("text").is_in(fraud)).then(True).when(pl.col("text").is_in(not_fraud)).then(False)
+    )["verdict"]
+    neither = told.is_null() & text.is_not_null()
+    return told, _said(neither, "neither fraud nor not fraud") if neither.any() else None
+
+
+def _said(where: pl.Series, sentence: str) -> pl.Series:
+    return where.to_frame("where").select(pl.when("where").then(pl.lit(sentence))).to_series()
+
+
+def _changed(cells: pl.Series, text: pl.Series) -> bool:
+    return bool((cells != text.cast(pl.Binary)).fill_null(True).any())
+
+
+def _judge(cells: pl.Series, column: Column, na_values: tuple[str, ...]) -> Judged:
+    decoded = _decoded(cells)
+    unknown = ["", *(value.strip() for value in (*na_values, *column.na_values))]
+    stripped = pl.col("decoded").str.strip_chars()
+    frame = pl.DataFrame([decoded.alias("decoded")]).select(
+        garbled=pl.col("decoded").is_null(), text=pl.when(~stripped.is_in(unknown)).then(stripped)
+    )
+    frame = frame.with_columns(value=_cast(pl.col("text"), column))
+    checks = _checks(column)
+    broken = frame.select(pl.any_horizontal(condition.fill_null(False) for condition, _ in checks)).to_series()
+    fault = None
+    if broken.any():
+        fault = frame.select(pl.coalesce(pl.when(condition).then(pl.lit(say)) for condition, say in checks)).to_series()
+    return Judged(frame["text"], frame["value"], fault)
+
+
+def _decoded(cells: pl.Series) -> pl.Series:
+    """Text of cells, null where one is not UTF-8."""
+    try:
+        return cells.cast(pl.String)
+    except pl.exceptions.ComputeError:  # Polars refuses all cells for one such, strict or not: cell by cell then
+        return pl.Series(map(_utf8, cells), dtype=pl.String)
+
+
+def _utf8(cell: bytes) -> str | None:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _cast(text: pl.Expr, column: Column) -> pl.Expr:
+    match column.dtype:
+        case "boolean":
+            lower = text.str.to_lowercase()
+            return pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
+        case "date" if column.format:
+            return within_calendar(text.str.to_date(column.format, strict=False))
+        case "date":
+            return within_calendar(_with_long_year(text).str.to_date("%Y-%m-%d", strict=False))
+        case "datetime" if column.format:
+            moment = text.str.to_datetime(column.format, strict=False, time_unit="us")
+            return within_calendar(moment.dt.replace_time_zone("UTC"))
+        case "datetime":
+            return within_calendar(_iso_datetime(_with_long_year(text)))
+        case "category" | "text":
+            return text
+        case _:
+            return text.cast(POLARS_DTYPES[column.dtype], strict=False)
+
+
+def _with_long_year(text: pl.Expr) -> pl.Expr:
+    """Leave out 24-01-01, which would be read as a day of the year 24."""
+    return pl.when(text.str.slice(4, 1) == "-").then(text)
+
+
+def within_calendar(moment: pl.Expr) -> pl.Expr:
+    """Leave out what neither Postgres nor Python can hold; a zone may push a moment out of its year."""
+    return pl.when(moment.dt.year().is_between(1, 9999)).then(moment)
+
+
+def _iso_datetime(text: pl.Expr) -> pl.Expr:
+    """ISO 8601 with or without time and zone; without a zone it is UTC."""
+    spaced = text.str.replace("T", " ", literal=True).str.replace("Z", "+00:00", literal=True)
+    zoned = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", strict=False, time_unit="us")
+    plain = spaced.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us")
+    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    return pl.coalesce(zoned, plain.dt.replace_time_zone("UTC"), day.dt.replace_time_zone("UTC"))
+
+
+def _checks(column: Column) -> list[Check]:
+    value, text = pl.col("value"), pl.col("text")
+    checks: list[Check] = [(pl.col("garbled"), "not UTF-8")]
+    if not column.nullable:
+        checks.append((text.is_null() & ~pl.col("garbled"), "missing"))
+    if column.dtype in ("category", "text"):
+        checks.append((text.str.contains("\x00", literal=True), "holds a NUL byte"))
+    else:
+        wanted = f"not a {column.dtype}" if column.dtype != "integer" else "not an integer"
+        shape = f" of the form {column.format}" if column.format else ""
+        checks.append((text.is_not_null() & value.is_null(), wanted + shape))
+    if column.dtype == "number":
+        checks.append((~value.is_finite(), "not a finite number"))
+    if column.min is not None:
+        checks.append((value < column.min, f"below {_bound(column.min)}"))
+    if column.max is not None:
+        checks.append((value > column.max, f"above {_bound(column.max)}"))
+    if column.levels:
+        checks.append((~value.is_in(column.levels), "not one of the levels"))
+    return checks
+
+
+def _bound(value: float | date) -> str:
+    return str(value) if isinstance(value, date) else f"{value:.15g}"
