@@ -16,12 +16,13 @@ def work(job: Job) -> str:
     loaded, refused = 0, []
     try:
         while waiting := _waiting(job):
-            for file, etag, kind in waiting:
-                result = _load(job, file, etag, kind)
-                loaded += result.reason is None
-                if result.reason is not None:
-                    kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
-                    refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
+            with storage.fetched(file for file, _ in waiting) as files:
+                for file, (_, kind) in zip(files, waiting, strict=True):
+                    result = _load(job, file, kind)
+                    loaded += result.reason is None
+                    if result.reason is not None:
+                        kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
+                        refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
     finally:
         # Also when a later file fails: what is loaded is there to be scored.
         if loaded:
@@ -31,8 +32,8 @@ def work(job: Job) -> str:
     return f"{loaded} files loaded" if loaded else "no new files; nothing to do"
 
 
-def _load(job: Job, file: Dropped, etag: str, kind: Kind) -> Loaded:
-    result = load_file(job, file, etag, kind)
+def _load(job: Job, file: Dropped, kind: Kind) -> Loaded:
+    result = load_file(job, file, file.etag, kind)
     job.log(
         "file loaded" if result.reason is None else "file rejected",
         file=file.uri,
@@ -43,16 +44,15 @@ def _load(job: Job, file: Dropped, etag: str, kind: Kind) -> Loaded:
     return result
 
 
-def _waiting(job: Job) -> list[tuple[Dropped, str, Kind]]:
+def _waiting(job: Job) -> list[tuple[Dropped, Kind]]:
     known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
     done = {(row["uri"], row["etag"]) for row in known}
     kinds: tuple[Kind, ...] = get_args(Kind) if job.contract.outcomes else ("claims",)
     files = [
         (file, kind) for kind in kinds for file in storage.listing(job.settings.drop, f"{job.contract.name}/{kind}")
     ]
-    tagged = [(file, file.etag, kind) for file, kind in files]
-    return [item for item in tagged if (item[0].uri, item[1]) not in done]
+    return [(file, kind) for file, kind in files if (file.uri, file.etag) not in done]
 
 
 if __name__ == "__main__":
-    run("etl", __doc__, work)
+    run("etl", __doc__, work, lambda settings: storage.check(settings.drop))

@@ -7,6 +7,7 @@ none do, and the next run starts the file afresh. Rows pass through temporary ta
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -42,19 +43,19 @@ def load_file(job: Job, file: Dropped, etag: str, kind: Kind) -> Loaded:
         The file changed while it was read, or the database went away; nothing of it is loaded.
     """
     database = job.database
-    with database.transaction(), file.unchanged():
+    with database.transaction(), file.local() as path:
         _create_temporary_tables(database, kind, job.contract)
         try:
             with database.transaction():
-                _stage(job, file, kind)
+                _stage(job, file.uri, path, kind)
                 _set_duplicates_aside(database, kind, file.uri, job.contract)
                 reason = _over_limit(database, job.contract.file.reject_limit)
         except read.UnreadableFileError as error:
             reason = str(error)
-            _set_lines_aside(job, file, error)
+            _set_lines_aside(job, path, error)
         if reason is not None:
             _set_all_aside(database, reason)
-        _fill_in_raw(job, file, kind)
+        _fill_in_raw(job, path, kind)
         return _apply(job, file.uri, etag, kind, reason)
 
 
@@ -76,13 +77,13 @@ def _content(kind: Kind, contract: Contract) -> list[str]:
     return ["event_time", *(name for name in contract.stored if name not in ("claim_id", "event_time"))]
 
 
-def _stage(job: Job, file: Dropped, kind: Kind) -> None:
+def _stage(job: Job, uri: str, path: Path, kind: Kind) -> None:
     contract = job.contract
     wanted = _wanted(kind, contract)
-    names = read.header(file.path, contract.file, wanted)
+    names = read.header(path, contract.file, wanted)
     if extra := [name for name in names if name not in wanted]:
-        job.log("columns that the contract does not name are passed over", file=file.uri, columns=extra)
-    for batch in read.batches(file.path, contract.file, names):
+        job.log("columns that the contract does not name are passed over", file=uri, columns=extra)
+    for batch in read.batches(path, contract.file, names):
         if kind == "claims":
             cleaned = clean_claims(batch.lines, batch.cells, contract)
         else:
@@ -156,9 +157,9 @@ def _over_limit(database: Database, limit: float) -> str | None:
     return f"{breaking:,} of {rows_in:,} rows break the contract, over the reject limit of {limit:.1%}"
 
 
-def _set_lines_aside(job: Job, file: Dropped, error: read.UnreadableFileError) -> None:
+def _set_lines_aside(job: Job, path: Path, error: read.UnreadableFileError) -> None:
     if error.has_lines:
-        for lines in read.physical_lines(file.path, job.contract.file):
+        for lines in read.physical_lines(path, job.contract.file):
             job.database.append("rejects", lines.with_columns(reason=pl.lit(f"file_rejected: {error}")))
 
 
@@ -169,14 +170,14 @@ def _set_all_aside(database: Database, reason: str) -> None:
     database.rows("TRUNCATE staging")
 
 
-def _fill_in_raw(job: Job, file: Dropped, kind: Kind) -> None:
+def _fill_in_raw(job: Job, path: Path, kind: Kind) -> None:
     """Read the file once more for rows that were found wanting only after they had been typed."""
     lines = [row["file_line"] for row in job.database.rows("SELECT file_line FROM rejects WHERE raw IS NULL")]
     if not lines:
         return
     wanted = pl.Series(lines, dtype=pl.Int64)
-    names = read.header(file.path, job.contract.file, _wanted(kind, job.contract))
-    for batch in read.batches(file.path, job.contract.file, names):
+    names = read.header(path, job.contract.file, _wanted(kind, job.contract))
+    for batch in read.batches(path, job.contract.file, names):
         job.database.append("raw_rows", _raw(batch, wanted))
 
 
