@@ -116,8 +116,9 @@ class _Object:
         """Write the object to a path."""
         with _translated(self.uri):
             from botocore.exceptions import FlexibleChecksumError, HTTPClientError, IncompleteReadError
+            from urllib3.exceptions import HTTPError
 
-            broken = (HTTPClientError, IncompleteReadError, FlexibleChecksumError)
+            broken = (HTTPClientError, IncompleteReadError, FlexibleChecksumError, HTTPError)
             for attempt in stamina.retry_context(broken, attempts=ATTEMPTS, wait_initial=0.2, wait_max=2, timeout=None):
                 # What the request itself meets is botocore's to retry: translated, it is none of the broken ones.
                 with attempt, closing(self._open()) as body, path.open("wb") as file:
@@ -291,6 +292,7 @@ def _translated(what: str) -> Iterator[None]:
     """Turn boto3's errors into ours: one line each, of which no part comes from a request or its credentials."""
     from botocore import exceptions
     from botocore.parsers import ResponseParserError
+    from urllib3.exceptions import HTTPError  # of a body's, botocore lets TLS errors through as they are
 
     try:
         yield
@@ -308,6 +310,7 @@ def _translated(what: str) -> Iterator[None]:
         exceptions.MetadataRetrievalError,
         exceptions.FlexibleChecksumError,
         ResponseParserError,
+        HTTPError,
     ) as error:
         raise _unreachable(what, error) from error
     except exceptions.BotoCoreError as error:

@@ -27,8 +27,10 @@ REFUSALS = {
     "ExpiredToken": (400, "ExpiredToken"),
     "SignatureDoesNotMatch": (403, "SignatureDoesNotMatch"),
 }
-Fault = Literal["500", "503", "AccessDenied", "ExpiredToken", "SignatureDoesNotMatch", "slow", "truncated", "reset"]
-"""What may go wrong: a refusal, an answer that takes a second, half an answer, or none."""
+Fault = Literal[
+    "500", "503", "AccessDenied", "ExpiredToken", "SignatureDoesNotMatch", "slow", "truncated", "shortened", "reset"
+]
+"""What may go wrong: a refusal, an answer that takes a second, half an answer, one that says it is whole, or none."""
 Request = Literal["object", "listing"]
 SECRET = f"secret-{uuid4().hex}"
 """Stands in no log and no error."""
@@ -57,6 +59,7 @@ class S3:
     def client(self) -> Any:
         """A client of the test's own, to fill buckets with."""
         import boto3  # slow, and most tests need none
+        from botocore.config import Config
 
         return boto3.client(
             "s3",
@@ -64,6 +67,7 @@ class S3:
             aws_access_key_id="test",
             aws_secret_access_key=SECRET,
             region_name="us-east-1",
+            config=Config(request_checksum_calculation="when_required"),  # as senders did that are not of today
         )
 
     def bucket(self) -> str:
@@ -173,6 +177,9 @@ def faulty_s3(behind: S3) -> Iterator[FaultyS3]:
             whole = len(body)
             if fault == "truncated":
                 body, self.close_connection = body[: whole // 2], True
+            if fault == "shortened":
+                body = body[: whole // 2]
+                whole = len(body)
             self._answer(answer.status, answer.getheaders(), whole, body)
 
         def _answer(self, status: int, headers: list[tuple[str, str]], length: int, body: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,16 +12,18 @@ from tempfile import gettempdir
 
 import psycopg
 import pytest
+import urllib3
+from botocore.parsers import ResponseParserError
 
 from shared import storage
 from shared.errors import ConfigError, TransientError
 from shared.settings import S3Prefix
 from shared.storage import Dropped
-from tests.factories import claims, csv_text, environment, run_etl
+from tests.factories import claims, csv_text, environment, finish, run_etl, start_etl
+from tests.factories import drop as drop_file
 from tests.s3 import S3, SECRET, Fault, FaultyS3, Request
 
-MANY = 1_050
-"""A page of a listing holds a thousand."""
+MANY, PAGE = 130, 50
 Reach = Callable[[S3], None]
 
 
@@ -34,7 +37,7 @@ def reach(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reach]:
         monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
         storage._client.cache_clear()
 
-    monkeypatch.setattr(storage, "ATTEMPTS", 3)
+    monkeypatch.setattr(storage, "ATTEMPTS", 2)
     yield to
     storage._client.cache_clear()
 
@@ -87,6 +90,9 @@ def test_more_than_a_page_of_small_files(s3: S3, drop: S3Prefix) -> None:
     """More objects than a page holds come each once and in order, and no more of them than a few lie on the disk."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: s3.put(drop.bucket, f"drop/m/claims/{n:05}.csv", f"{n}"), range(MANY)))
+    storage._client().meta.events.register(
+        "provide-client-params.s3.ListObjectsV2", lambda params, **_: params | {"MaxKeys": PAGE}
+    )
     files = storage.listing(drop, "m/claims")
     lying = 0
     with storage.fetched(files) as coming:
@@ -148,19 +154,22 @@ def test_no_such_bucket(drop: S3Prefix) -> None:
     storage.check(drop)
 
 
-@pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "slow"])
-@pytest.mark.parametrize("request_", ["object", "listing"])
+@pytest.mark.parametrize(
+    ("fault", "request_"),
+    [(fault, on) for fault in ("500", "503", "reset", "truncated", "slow") for on in ("object", "listing")]
+    + [("shortened", "object")],
+)
 def test_a_passing_fault(
     s3: S3, faulty_s3: FaultyS3, drop: S3Prefix, reach: Reach, fault: Fault, request_: Request
 ) -> None:
-    """What goes wrong twice is tried again, and the content is whole."""
+    """What goes wrong is tried again, and the content is whole."""
     content = bytes(range(256)) * 1000
     s3.put(drop.bucket, "drop/m/a", content)
     reach(faulty_s3)
-    faulty_s3.inject(fault, 2, request_)
+    faulty_s3.inject(fault, 1, request_)
     (file,) = storage.listing(drop, "m")
     assert _read(file) == content
-    assert faulty_s3.left() == (1 if fault == "slow" else 0)
+    assert faulty_s3.left() == 0
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "reset", "truncated", "slow"])
@@ -213,6 +222,18 @@ def test_a_refusal(s3: S3, faulty_s3: FaultyS3, drop: S3Prefix, reach: Reach, fa
         assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("error", [urllib3.exceptions.SSLError("bad record mac"), ResponseParserError("no XML")])
+def test_other_ways_to_fail(drop: S3Prefix, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """What breaks below boto3, or answers and is no S3, is a passing failure too."""
+
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(storage._client(), "list_objects_v2", fail)
+    with pytest.raises(TransientError, match=f"cannot be reached .{type(error).__name__}"):
+        storage.check(drop)
+
+
 def test_nobody_there(drop: S3Prefix, reach: Reach) -> None:
     """An endpoint that does not answer is a passing failure."""
     reach(S3("http://127.0.0.1:1"))
@@ -242,12 +263,42 @@ def test_etl_from_s3(tmp_path: Path, database_url: str, s3: S3, faulty_s3: Fault
         assert connection.execute(query).fetchone() == (90,)
         loaded = connection.execute("SELECT uri FROM motor.ingest_files WHERE status = 'loaded' ORDER BY uri")
         assert [uri for (uri,) in loaded] == [f"motor/claims/{number} + %.csv" for number in range(5)]
-    for number, (name, value) in enumerate(
-        (("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("CLAIMSIGHT_DROP", "s3://no"))
-    ):
-        code, log = run_etl(settings | {name: value})
-        assert code == (75, 78)[number]
-        assert not any(SECRET in str(line) or "traceback" in line for line in log)
+    code, log = run_etl(settings | {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    assert code == 75
+    assert not any(SECRET in str(line) or "traceback" in line for line in log)
+
+
+def test_a_drop_that_moves_to_s3(tmp_path: Path, database_url: str, s3: S3) -> None:
+    """The files of a folder, found again in a bucket by other ETags, change no row."""
+    bucket, text = s3.bucket(), csv_text(claims(20))
+    drop_file(tmp_path, "a.csv", text)
+    s3.put(bucket, "motor/claims/a.csv", text)
+    settings = environment(tmp_path, database_url) | s3.environment
+    for place in (settings["CLAIMSIGHT_DROP"], f"s3://{bucket}"):
+        code, log = run_etl(settings | {"CLAIMSIGHT_DROP": place})
+        assert (code, log[-1]["message"]) == (0, "1 files loaded")
+    with psycopg.connect(database_url) as connection:
+        query = "SELECT count(*), max(revision), count(superseded_at) FROM motor.claims"
+        assert connection.execute(query).fetchone() == (20, 1, 0)
+        uris = connection.execute("SELECT uri, status FROM motor.ingest_files ORDER BY file_id").fetchall()
+    assert uris == [("motor/claims/a.csv", "replaced"), ("motor/claims/a.csv", "loaded")]
+
+
+def test_sigterm_while_s3_is_slow(tmp_path: Path, database_url: str, s3: S3, faulty_s3: FaultyS3) -> None:
+    """Told to stop while it waits for S3, etl leaves with 143 within five seconds, and nothing on the disk."""
+    bucket = s3.bucket()
+    for number in range(40):
+        s3.put(bucket, f"motor/claims/{number}.csv", csv_text(claims(1)))
+    settings = environment(tmp_path, database_url) | faulty_s3.environment
+    (tmp_path / "scratch").mkdir()
+    faulty_s3.inject("slow", 40)
+    process = start_etl(settings | {"CLAIMSIGHT_DROP": f"s3://{bucket}", "TMPDIR": str(tmp_path / "scratch")})
+    while faulty_s3.left() == 40 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    code, log = finish(process, timeout=5)
+    assert (code, log[-1]["status"]) == (143, "stopped")
+    assert not list((tmp_path / "scratch").iterdir())
 
 
 def test_check_looks_at_the_drop(tmp_path: Path, database_url: str, s3: S3) -> None:
