@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from shared.errors import ConfigError
 
@@ -68,7 +69,7 @@ class Settings(BaseModel):
             return Path(value)
         if found := _S3.fullmatch(value):
             return S3Prefix(found[1], (found[2] or "").strip("/"))
-        raise ValueError("is neither a folder nor s3://bucket/prefix")
+        raise PydanticCustomError("drop", "is neither a folder nor s3://bucket/prefix")
 
     @field_validator("as_of", mode="before")
     @classmethod
