@@ -20,6 +20,11 @@ from py_compile import PycInvalidationMode
 FOLDERS = ("**/tests", "pyarrow/include", "pyarrow/src", "numpy/_core/include", "numpy/f2py/src")
 FILES = ("**/*.pyx", "**/*.pxd", "**/*.pxi", "**/*.pyi", "**/*.[ach]", "**/*.cpp", "**/*.hpp")
 PARTS = (
+    "PIL/_avif*",  # of photos, etl takes JPEG, PNG and WebP
+    "PIL/_imagingft*",  # and writes no text on them
+    "PIL/_imagingtk*",
+    *(f"pillow.libs/lib{name}-*" for name in ("avif", "brotlicommon", "brotlidec", "freetype", "harfbuzz", "png16")),
+    "boto3/data",  # for its resources; the code asks clients
     "polars/testing",
     "pyarrow/*_cpp_tests*",
     "pyarrow/*flight*",
@@ -34,6 +39,8 @@ LINKED_ONLY = ("libarrow_acero", "libarrow_dataset", "libarrow_substrait", "libp
 KEPT = ("numpy/_core/tests/_natype.py",)  # numpy.testing imports it, and scipy numpy.testing
 SCIPY = {"_external", "_lib", "sparse", "special"}
 """Of scipy, what xgboost imports; scikit-learn needs the rest too."""
+AWS = {"s3", "signin", "sso", "sso-oidc", "sts"}
+"""Of AWS, the services that are asked; all but the first are ways to credentials."""
 ELF = b"\x7fELF\x02\x01"
 """Start of a 64-bit little-endian binary."""
 
@@ -59,6 +66,7 @@ def main(environment: Path) -> None:
 def _superfluous(packages: Path) -> Iterator[Path]:
     for pattern in FOLDERS + FILES + PARTS:
         yield from packages.glob(pattern)
+    yield from (path for path in packages.glob("botocore/data/*/") if path.is_dir() and path.name not in AWS)
     if not (packages / "sklearn").exists():
         yield from (path for path in packages.glob("scipy/[a-z_]*/") if path.is_dir() and path.name not in SCIPY)
 

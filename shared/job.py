@@ -86,7 +86,9 @@ class Job:
         )
 
 
-def run(stage: Stage, purpose: str, work: Callable[[Job], str]) -> NoReturn:
+def run(
+    stage: Stage, purpose: str, work: Callable[[Job], str], check: Callable[[Settings], None] = lambda _: None
+) -> NoReturn:
     """Run a stage and leave the process with its exit code.
 
     Parameters
@@ -97,6 +99,8 @@ def run(stage: Stage, purpose: str, work: Callable[[Job], str]) -> NoReturn:
         One sentence for ``--help``.
     work : callable
         Does all that remains to be done and returns one sentence on what that was.
+    check : callable
+        Raises if something is amiss that this stage needs beside settings, contract and database, for ``--check``.
     """
     arguments = _parse(stage, purpose)
     _configure_logging()
@@ -105,7 +109,7 @@ def run(stage: Stage, purpose: str, work: Callable[[Job], str]) -> NoReturn:
     # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.monotonic()
-    outcome = _attempt(stage, work, check=arguments.check)
+    outcome = _attempt(stage, work, check if arguments.check else None)
     _log(
         logging.INFO if outcome.code is ExitCode.OK else logging.ERROR,
         outcome.message,
@@ -184,14 +188,15 @@ class _Outcome:
         return named.get(self.code, "failed")
 
 
-def _attempt(stage: Stage, work: Callable[[Job], str], *, check: bool) -> _Outcome:
+def _attempt(stage: Stage, work: Callable[[Job], str], check: Callable[[Settings], None] | None) -> _Outcome:
     try:
         settings = from_environment()
         contract = load(settings.contract)
         with Database(settings.database_url.get_secret_value(), contract.name) as database:
             database.prepare(contract)
-            if check:
-                return _Outcome(ExitCode.OK, "settings, contract and database are in order")
+            if check is not None:
+                check(settings)
+                return _Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
             if not _take_lock(database, f"claimsight:{stage}:{contract.name}:{SHARD}"):
                 return _Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
             job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))

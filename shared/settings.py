@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from shared.errors import ConfigError
 
 PREFIX = "CLAIMSIGHT_"
+
+
+@dataclass(frozen=True)
+class S3Prefix:
+    """A place in S3.
+
+    Attributes
+    ----------
+    prefix : str
+        Without slashes at its ends; empty for the whole bucket.
+    """
+
+    bucket: str
+    prefix: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    def key(self, path: str) -> str:
+        """Key of what lies at a path below.
+
+        >>> S3Prefix("claims", "drop").key("a.csv"), S3Prefix("claims", "").key("a.csv")
+        ('drop/a.csv', 'a.csv')
+        """
+        return f"{self.prefix}/{path}" if self.prefix else path
 
 
 class Settings(BaseModel):
@@ -25,7 +53,7 @@ class Settings(BaseModel):
 
     contract: Path
     database_url: SecretStr
-    drop: Path
+    drop: Path | S3Prefix
     events: Path
     artifacts: Path
     mlflow_tracking_uri: str
@@ -34,6 +62,15 @@ class Settings(BaseModel):
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     git_sha: str = "unknown"
     image_digest: str = "none"
+
+    @field_validator("drop", mode="before")
+    @classmethod
+    def _folder_or_bucket(cls, value: str) -> Path | S3Prefix:
+        if "://" not in value:
+            return Path(value)
+        if found := _S3.fullmatch(value):
+            return S3Prefix(found[1], (found[2] or "").strip("/"))
+        raise PydanticCustomError("drop", "is neither a folder nor s3://bucket/prefix")
 
     @field_validator("as_of", mode="before")
     @classmethod
@@ -77,6 +114,9 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
                 for item in error.errors()
             )
         ) from error
+
+
+_S3 = re.compile("s3://([A-Za-z0-9._-]{3,63})(/.*)?")
 
 
 def variable(field: str) -> str:

@@ -1,4 +1,4 @@
-"""What all tests share: a marker by folder, a Postgres, and real claims where there are any."""
+"""What all tests share: a marker by folder, a Postgres, an S3, and real claims where there are any."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from deploy.local import embedded
+from tests.s3 import S3, FaultyS3, faulty_s3, local_s3
 
 ROOT = Path(__file__).parents[1]
 
@@ -42,6 +43,23 @@ def database_url(postgres: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
         yield make_conninfo(postgres, dbname=name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """Start an S3 of this session's own."""
+    with (
+        tempfile.TemporaryDirectory(prefix="claimsight-test-", ignore_cleanup_errors=True) as folder,
+        local_s3(Path(folder)) as served,
+    ):
+        yield served
+
+
+@pytest.fixture(name="faulty_s3")
+def _faulty_s3(s3: S3) -> Iterator[FaultyS3]:
+    """Put a proxy before the S3, on which one test lets things go wrong."""
+    with faulty_s3(s3) as faulty:
+        yield faulty
 
 
 @pytest.fixture(scope="session")

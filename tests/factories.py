@@ -159,10 +159,10 @@ def emptied(postgres: str, name: str) -> str:
     return url
 
 
-def start_etl(environment: Mapping[str, str]) -> subprocess.Popen[str]:
+def start_etl(environment: Mapping[str, str], *arguments: str) -> subprocess.Popen[str]:
     """Start etl as a process; its log goes to a pipe."""
     return subprocess.Popen(
-        [sys.executable, "-m", "jobs.etl"],
+        [sys.executable, "-m", "jobs.etl", *arguments],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environment},
         stdout=subprocess.PIPE,
@@ -177,9 +177,9 @@ def finish(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, li
     return process.returncode, [json.loads(line) for line in output.splitlines()]
 
 
-def run_etl(environment: Mapping[str, str]) -> tuple[int, list[dict[str, Any]]]:
+def run_etl(environment: Mapping[str, str], *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """Run etl as a process; its exit code and its log records."""
-    return finish(start_etl(environment))
+    return finish(start_etl(environment, *arguments))
 
 
 def _bytes(text: str | bytes) -> bytes:

@@ -15,12 +15,13 @@ def work(job: Job) -> str:
     loaded, refused = 0, []
     try:
         while waiting := _waiting(job):
-            for file, etag, feed in waiting:
-                result = _load(job, file, etag, feed)
-                loaded += result.reason is None
-                if result.reason is not None:
-                    kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
-                    refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
+            with storage.fetched(file for file, _ in waiting) as files:
+                for file, (_, feed) in zip(files, waiting, strict=True):
+                    result = _load(job, file, feed)
+                    loaded += result.reason is None
+                    if result.reason is not None:
+                        kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
+                        refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
     finally:
         # Also when a later file fails: what is loaded is there to be scored.
         if loaded:
@@ -30,8 +31,8 @@ def work(job: Job) -> str:
     return f"{loaded} files loaded" if loaded else "no new files; nothing to do"
 
 
-def _load(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
-    result = load_file(job, file, etag, feed)
+def _load(job: Job, file: Dropped, feed: Feed) -> Loaded:
+    result = load_file(job, file, file.etag, feed)
     job.log(
         "file loaded" if result.reason is None else "file rejected",
         file=file.uri,
@@ -42,7 +43,7 @@ def _load(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
     return result
 
 
-def _waiting(job: Job) -> list[tuple[Dropped, str, Feed]]:
+def _waiting(job: Job) -> list[tuple[Dropped, Feed]]:
     known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
     done = {(row["uri"], row["etag"]) for row in known}
     files = [
@@ -50,9 +51,8 @@ def _waiting(job: Job) -> list[tuple[Dropped, str, Feed]]:
         for feed in feeds(job.contract)
         for file in storage.listing(job.settings.drop, f"{job.contract.name}/{feed.folder}")
     ]
-    tagged = [(file, file.etag, feed) for file, feed in files]
-    return [item for item in tagged if (item[0].uri, item[1]) not in done]
+    return [(file, feed) for file, feed in files if (file.uri, file.etag) not in done]
 
 
 if __name__ == "__main__":
-    run("etl", __doc__, work)
+    run("etl", __doc__, work, lambda settings: storage.check(settings.drop))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
@@ -52,9 +53,9 @@ def load_file(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
     """
     database = job.database
     pseudonyms = _pseudonyms(job)
-    with database.transaction(), file.unchanged():
+    with database.transaction(), file.local() as path:
         file_id = database.rows("SELECT nextval(pg_get_serial_sequence('ingest_files', 'file_id')) AS file_id")
-        loading = _Loading(job, file, feed, pseudonyms, file_id[0]["file_id"])
+        loading = _Loading(job, file.uri, path, feed, pseudonyms, file_id[0]["file_id"])
         try:
             with database.transaction():
                 loaded = loading.load()
@@ -93,7 +94,8 @@ class _Loading:
     """One content of a file on its way into the tables."""
 
     job: Job
-    file: Dropped
+    uri: str
+    path: Path
     feed: Feed
     pseudonyms: Pseudonyms | None
     file_id: int
@@ -153,7 +155,7 @@ class _Loading:
         reason = f"file_rejected: {error}"
         rows = 0
         if isinstance(error, OverLimitError):
-            for batch in read.batches(self.file.path, self.contract.file, self._header()):
+            for batch in read.batches(self.path, self.contract.file, self._header()):
                 cleaned = self._clean(batch)
                 good = _raw(batch, cleaned.good["file_line"]).with_columns(
                     column_name=pl.lit(None, pl.String), reason=pl.lit(reason)
@@ -162,7 +164,7 @@ class _Loading:
                     self._quarantine(wrong)
                     rows += wrong.height
         elif isinstance(error, read.UnreadableFileError) and error.has_lines:
-            for lines in read.physical_lines(self.file.path, self.contract.file):
+            for lines in read.physical_lines(self.path, self.contract.file):
                 self._quarantine(lines.with_columns(column_name=pl.lit(None, pl.String), reason=pl.lit(reason)))
                 rows += lines.height
         return Loaded(rows, 0, rows, str(error))
@@ -174,7 +176,7 @@ class _Loading:
             "loaded_at, run_id) OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 self.file_id,
-                self.file.uri,
+                self.uri,
                 etag,
                 self.feed.kind,
                 "loaded" if loaded.reason is None else "rejected",
@@ -190,14 +192,14 @@ class _Loading:
 
     def _header(self) -> list[str]:
         wanted = self.feed.headers(self.contract)
-        names = read.header(self.file.path, self.contract.file, wanted)
+        names = read.header(self.path, self.contract.file, wanted)
         if extra := [name for name in names if name not in wanted]:
-            self.job.log("columns that the contract does not name are passed over", file=self.file.uri, columns=extra)
+            self.job.log("columns that the contract does not name are passed over", file=self.uri, columns=extra)
         return names
 
     def _parts(self, names: list[str]) -> Generator[_Part]:
         """Read and clean ahead of what is sent; only claims that ask a reference table wait for the database."""
-        batches = ahead(read.batches(self.file.path, self.contract.file, names))
+        batches = ahead(read.batches(self.path, self.contract.file, names))
         seen = Seen()
         # Whoever is first needs not ask who is there.
         first = self.feed.kind == "claims" and not self.database.rows("SELECT 1 FROM claims LIMIT 1")
@@ -282,7 +284,7 @@ class _Loading:
             "RETURNING s.file_line, coalesce(f.uri, 'the console') AS origin) "
             "INSERT INTO rejects (file_line, column_name, reason) "
             "SELECT file_line, %s, 'already loaded from ' || origin FROM gone RETURNING file_line",
-            [self.file.uri, _named(feed, contract)],
+            [self.uri, _named(feed, contract)],
         )
         return len(found)
 
@@ -292,7 +294,7 @@ class _Loading:
             "SELECT file_line, column_name, reason FROM rejects",
             {"file_line": "integer", "column_name": "text", "reason": "text"},
         )
-        for batch in read.batches(self.file.path, self.contract.file, names):
+        for batch in read.batches(self.path, self.contract.file, names):
             self._quarantine(_raw(batch, rejects["file_line"]).join(rejects, on="file_line"))
 
     def _retire_earlier(self, statuses: list[str]) -> list[int]:
@@ -305,14 +307,14 @@ class _Loading:
         """
         retired = self.database.rows(
             "UPDATE ingest_files SET status = 'replaced' WHERE uri = %s AND status = ANY(%s) RETURNING file_id",
-            [self.file.uri, statuses],
+            [self.uri, statuses],
         )
         gone = [row["file_id"] for row in retired]
         if gone:
             self.database.rows("DELETE FROM claims_quarantine WHERE file_id = ANY(%s)", [gone])
         if self.feed.kind != "outcomes":
             return gone
-        every = self.database.rows("SELECT file_id FROM ingest_files WHERE uri = %s", [self.file.uri])
+        every = self.database.rows("SELECT file_id FROM ingest_files WHERE uri = %s", [self.uri])
         return [row["file_id"] for row in every]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from shared.errors import ConfigError
-from shared.settings import Settings, from_environment, variable
+from shared.settings import S3Prefix, Settings, from_environment, variable
 
 ENOUGH = {
     "CLAIMSIGHT_CONTRACT": "contracts/vehicle.toml",
@@ -44,6 +45,29 @@ def test_the_clock_is_now_by_default() -> None:
     """Without a clock it is now."""
     as_of = from_environment(_without("CLAIMSIGHT_AS_OF")).as_of
     assert timedelta(0) <= datetime.now(UTC) - as_of < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "drop"),
+    [
+        ("a/folder", Path("a/folder")),
+        ("s3://claims", S3Prefix("claims", "")),
+        ("s3://claims/", S3Prefix("claims", "")),
+        ("s3://claims.eu/the drop/100%/", S3Prefix("claims.eu", "the drop/100%")),
+    ],
+)
+def test_the_drop_is_a_folder_or_in_s3(text: str, drop: Path | S3Prefix) -> None:
+    """A drop that begins with s3:// is a bucket and a prefix, any other one a folder."""
+    assert from_environment(ENOUGH | {"CLAIMSIGHT_DROP": text}).drop == drop
+
+
+@pytest.mark.parametrize("text", ["s3://", "s3:///drop", "s3://a?b", "S3://claims", "gs://claims/drop"])
+def test_a_drop_that_is_neither(text: str) -> None:
+    """What looks like a URL and is no place in S3 is refused in one line."""
+    with pytest.raises(ConfigError) as caught:
+        from_environment(ENOUGH | {"CLAIMSIGHT_DROP": text})
+    (problem,) = caught.value.problems
+    assert problem == "CLAIMSIGHT_DROP is neither a folder nor s3://bucket/prefix; see .env.example"
 
 
 def test_everything_wrong_is_named_at_once() -> None:
