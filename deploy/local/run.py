@@ -11,6 +11,8 @@ import argparse
 import errno
 import fcntl
 import json
+import os
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
@@ -48,14 +50,15 @@ class Bench:
     machine: Machine
     drop: Path
     log: Path
+    pseudonym_key: str
 
     @property
     def bus(self) -> Path:
         """Where the stages put events."""
         return self.machine.state / "events.jsonl"
 
-    def settings(self, as_of: datetime) -> dict[str, str]:
-        """Settings of a stage at a moment, as environment variables."""
+    def settings(self, stage: choreography.Stage, as_of: datetime) -> dict[str, str]:
+        """Settings of a stage at a moment, as environment variables; a secret goes to who needs it."""
         settings = {
             "contract": str(self.contract_file),
             "drop": str(self.drop.resolve()),
@@ -64,6 +67,8 @@ class Bench:
             "mlflow_tracking_uri": tracking_uri(self.machine.state),
             "as_of": as_of.isoformat(),
         }
+        if stage == "etl":
+            settings["pseudonym_key"] = self.pseudonym_key
         return {variable(field): value for field, value in settings.items()}
 
 
@@ -173,7 +178,8 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
     logs = home / "logs"
     logs.mkdir(exist_ok=True)
     with _machine(arguments, home) as machine:
-        _replay(Bench(arguments.contract, machine, drop, logs / f"{contract.name}.jsonl"), plan, console)
+        log = logs / f"{contract.name}.jsonl"
+        _replay(Bench(arguments.contract, machine, drop, log, _pseudonym_key(home)), plan, console)
         with Database(machine.database_url, contract.name) as database:
             idle = not database.rows("SELECT 1 FROM job_runs WHERE started_at >= %s AND rows_in > 0", [started])
             if not is_demo and not database.rows("SELECT 1 FROM claims LIMIT 1"):
@@ -185,6 +191,15 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
     show(console, summary, idle=idle)
     next_commands(console, report, home / "summary.json", in_docker=arguments.docker, is_demo=is_demo)
     return 0
+
+
+def _pseudonym_key(home: Path) -> str:
+    """The secret of this folder's pseudonyms, made once."""
+    path = home / "pseudonym.key"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_hex(32))
+    return path.read_text()
 
 
 def _replay(bench: Bench, plan: Plan, console: Console) -> None:
@@ -226,7 +241,7 @@ def _stages(bench: Bench, fired: tuple[str, ...]) -> Iterator[choreography.Stage
 
 
 def _start(bench: Bench, stage: choreography.Stage, as_of: datetime) -> None:
-    ended = bench.machine.run(stage, bench.settings(as_of))
+    ended = bench.machine.run(stage, bench.settings(stage, as_of))
     with bench.log.open("a") as log:
         log.write(ended.output)
     if ended.code != 0:

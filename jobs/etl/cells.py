@@ -1,12 +1,13 @@
 """Decide about one column of a batch: every cell comes as bytes, is cast strictly, and is held against its column.
 
-A column has far fewer different cells than cells, so each different one is judged once.
+Most columns have far fewer different cells than cells, so each different one is judged once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 import polars as pl
 
@@ -15,6 +16,8 @@ from shared.contract import POLARS_DTYPES, Column
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _MOST_DIFFERENT = 0.5
 """Share of different cells from which it costs less to judge each."""
+_MOST_REMEMBERED = 10_000
+"""Different cells of a column that are remembered."""
 
 Check = tuple[pl.Expr, str]
 """Condition under which a cell breaks its column, and what to say then: never a value, which may be a person's."""
@@ -50,16 +53,64 @@ def judge(cells: pl.Series, column: Column, na_values: tuple[str, ...]) -> Judge
         Words that mean "unknown" in every column.
     """
     cells = cells.alias("cell")  # Polars takes some headers for patterns, also those of a Series
-    different = cells.unique()
-    if different.len() >= _MOST_DIFFERENT * cells.len():
-        return _judge(cells, column, na_values)
-    few = _judge(different, column, na_values)
-    if few.fault is None and few.text.dtype == few.value.dtype and not _changed(different, few.text):
-        text = cells.cast(pl.String)
-        return Judged(text, text, None)
-    places = cells.replace_strict(different, pl.int_range(different.len(), eager=True, dtype=pl.UInt32))
-    fault = None if few.fault is None else few.fault.gather(places)
-    return Judged(few.text.gather(places), few.value.gather(places), fault)
+    return _remembered(column, na_values).judge(cells)
+
+
+class _Memory:
+    """What was found of a column's cells in earlier batches, most of which come again."""
+
+    def __init__(self, column: Column, na_values: tuple[str, ...]) -> None:
+        self._column, self._na_values = column, na_values
+        self._varied = False
+        self._forget()
+
+    def judge(self, cells: pl.Series) -> Judged:
+        different = None if self._varied else cells.unique()
+        if different is None or different.len() >= _MOST_DIFFERENT * cells.len():
+            self._varied = cells.len() > _MOST_REMEMBERED
+            return _judge(cells, self._column, self._na_values)
+        self._learn(different)
+        if self._plain:
+            text = cells.cast(pl.String)
+            return Judged(text, text.cast(POLARS_DTYPES[self._column.dtype]), None)
+        places = cells.replace_strict(self._cells, pl.int_range(self._cells.len(), eager=True, dtype=pl.UInt32))
+        fault = self._fault.gather(places)
+        return Judged(
+            self._text.gather(places),
+            self._value.gather(places),
+            fault if fault.null_count() < fault.len() else None,
+        )
+
+    def _forget(self) -> None:
+        self._known: set[bytes] = set()
+        self._cells = pl.Series(dtype=pl.Binary)
+        self._text, self._fault = pl.Series(dtype=pl.String), pl.Series(dtype=pl.String)
+        self._value = pl.Series(dtype=POLARS_DTYPES[self._column.dtype])
+        # A cell that is plain is its text, and a cast of that its value.
+        self._plain = self._column.dtype in ("category", "text", "integer", "number")
+
+    def _learn(self, different: pl.Series) -> None:
+        new = [cell for cell in different if cell not in self._known]
+        if not new:
+            return
+        if len(self._known) + len(new) > _MOST_REMEMBERED:
+            self._forget()
+            new = different.to_list()
+        cells = pl.Series("cell", new, dtype=pl.Binary)
+        judged = _judge(cells, self._column, self._na_values)
+        fault = (
+            judged.fault if judged.fault is not None else pl.Series([None], dtype=pl.String).new_from_index(0, len(new))
+        )
+        self._known |= set(new)
+        self._cells = pl.concat([self._cells, cells])
+        self._text, self._value = pl.concat([self._text, judged.text]), pl.concat([self._value, judged.value])
+        self._fault = pl.concat([self._fault, fault])
+        self._plain &= judged.fault is None and bool((cells == judged.text.cast(pl.Binary)).fill_null(False).all())
+
+
+@lru_cache(maxsize=10_000)
+def _remembered(column: Column, na_values: tuple[str, ...]) -> _Memory:
+    return _Memory(column, na_values)
 
 
 def verdict(text: pl.Series, fraud: tuple[str, ...], not_fraud: tuple[str, ...]) -> tuple[pl.Series, pl.Series | None]:
@@ -73,10 +124,6 @@ def verdict(text: pl.Series, fraud: tuple[str, ...], not_fraud: tuple[str, ...])
 
 def _said(where: pl.Series, sentence: str) -> pl.Series:
     return where.to_frame("where").select(pl.when("where").then(pl.lit(sentence))).to_series()
-
-
-def _changed(cells: pl.Series, text: pl.Series) -> bool:
-    return bool((cells != text.cast(pl.Binary)).fill_null(True).any())
 
 
 def _judge(cells: pl.Series, column: Column, na_values: tuple[str, ...]) -> Judged:
