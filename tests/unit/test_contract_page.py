@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from jsonschema import ValidationError as JsonError
+from jsonschema import validate
 from pydantic import BaseModel
 
 from shared import contract
 from shared.contract import Contract, load
+from tests.factories import MOTOR, ROOT
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
 PARTS = ("file", "features", "gates", "review", "training", "drift")
@@ -47,3 +51,16 @@ def test_the_smallest_contract_loads(tmp_path: Path) -> None:
     file = tmp_path / "motor.toml"
     file.write_text(example[1])
     assert load(file).name == "motor"
+
+
+def test_schema_for_editors() -> None:
+    """The JSON schema is that of the code, tells what each key means, and takes the repository's contracts."""
+    told = json.loads((ROOT / "docs" / "contract.schema.json").read_text())
+    assert told == contract.schema(), "make schema re-makes it"
+    for part in (told, *told["$defs"].values()):
+        for key, value in part["properties"].items():
+            assert "description" in value or "$ref" in str(value), key
+    for path in sorted((ROOT / "contracts").glob("*.toml")):
+        validate(tomllib.loads(path.read_text()), told)
+    with pytest.raises(JsonError):
+        validate(tomllib.loads(MOTOR) | {"gate": {}}, told)
