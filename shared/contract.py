@@ -54,9 +54,10 @@ class _Part(BaseModel):
 
 
 class File(_Part):
-    """How the sender writes a file."""
+    """How the sender writes a file; ``quote`` is empty where a quotation mark is a character like any other."""
 
     delimiter: Annotated[str, Field(pattern=r"^[\t -~]$")] = ","
+    quote: Literal['"', "'", ""] = '"'
     encoding: Literal["utf-8", "latin-1"] = "utf-8"
     na_values: tuple[str, ...] = ()
     reject_limit: Share = 0.1
