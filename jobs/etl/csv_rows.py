@@ -106,8 +106,8 @@ class _Reader:
 
     def batch(self, block: bytes, start: int, number: int, *, may_wait: bool) -> tuple[Lines, Batch]:
         """Read the rows from a place of a block on, the first of which has the number."""
-        # A row of one column can look like a blank line.
-        if len(self._names) > 1 and self.tokenizer.mark not in block:
+        # A row of one column can look like a blank line, and the tokenizer's mark begins with NUL.
+        if len(self._names) > 1 and b"\x00" not in block:
             quick = self._quick(block, start, may_wait=may_wait)
             # pyarrow decodes the lines that it hands over.
             if not quick.broken or _is_utf8(quick.rows):
@@ -190,8 +190,9 @@ def _sound(block: bytes, start: int, stop: int, file: File) -> tuple[int, bool]:
     is_quote = content == quote[0]
     is_edge = is_quote | (content == b"\n"[0]) | (content == b"\r"[0]) | (content == ord(file.delimiter))
     # Quotes open and close by turns: all that open, and all that close, must stand at an edge of a field.
-    can_open = is_edge.shift(1, fill_value=True).filter(is_quote)
-    can_close = is_edge.shift(-1, fill_value=True).filter(is_quote)
+    # Slices, since they cost nothing; what is before the first byte and behind the last is an edge.
+    can_open = is_quote[:1].filter(is_quote[:1]).append(is_edge[:-1].filter(is_quote[1:]))
+    can_close = is_edge[1:].filter(is_quote[:-1]).append(is_quote[-1:].filter(is_quote[-1:]))
     closes = pl.Series(_array(pa.bool_(), can_open.len(), b"\xaa" * (can_open.len() // 8 + 1)))
     doubts = (~((can_open & ~closes) | (can_close & closes))).arg_true().head(1)
     within = can_open.len() % 2 == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def keys() -> list[tuple[str, object]]:
 def test_defaults_are_told(key: str, default: object) -> None:
     """The page names each key with the default that the code has."""
     row = next(line for line in PAGE.splitlines() if line.startswith("|") and f"`{key}`" in line)
-    told = '"' + default + '"' if isinstance(default, str) else str(default).replace("()", "[]")
+    told = json.dumps(default) if isinstance(default, str) else str(default).replace("()", "[]")
     assert told in row
 
 
