@@ -331,8 +331,8 @@ def _named(feed: Feed, contract: Contract) -> str | None:
 
 
 def _raw(batch: read.Batch, lines: pl.Series) -> pl.DataFrame:
-    wanted = batch.lines.is_in(lines.implode())
-    return read.raw_rows(batch.lines.filter(wanted), batch.cells.filter(wanted))
+    wanted = batch.lines.is_in(lines.implode()).arg_true()
+    return read.raw_rows(batch.lines[wanted], batch.cells[wanted])
 
 
 def _bad(batch: read.Batch, cleaned: Cleaned) -> pl.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from jobs.etl import read
+from jobs.etl import csv_rows, read
 from jobs.etl.read import UnreadableFileError
 from shared.contract import File
 
@@ -23,9 +23,9 @@ def _read(path: Path, content: bytes, file: File = COMMA) -> tuple[dict[int, tup
     rows = {
         line: row for batch in batches for line, row in zip(batch.lines.to_list(), batch.cells.iter_rows(), strict=True)
     }
-    broken = pl.concat(batch.broken for batch in batches)
+    broken = [line for batch in batches for line in batch.broken.select("file_line", "raw").iter_rows()]
     assert len(rows) == sum(batch.cells.height for batch in batches)
-    return rows, dict(broken.select("file_line", "raw").iter_rows())
+    return rows, dict(broken)
 
 
 def _refusal(path: Path, content: bytes, file: File = COMMA) -> UnreadableFileError:
@@ -81,14 +81,14 @@ def test_blocks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = b'a,b\r\n1,"x ""q"" \r\n y"\r\n2\r\n\r\n3,"z"\r\n4,"never closed\r\n5,w\r\n'
     whole = _read(path, content)
     for size in range(1, 20):
-        monkeypatch.setattr(read, "BLOCK_BYTES", size)
+        monkeypatch.setattr(csv_rows, "BLOCK_BYTES", size)
         assert _read(path, content) == whole
 
 
 def test_a_row_that_is_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row beyond the longest is set aside in pieces, and reading goes on."""
-    monkeypatch.setattr(read, "BLOCK_BYTES", 8)
-    monkeypatch.setattr(read, "LONGEST_ROW", 32)
+    monkeypatch.setattr(csv_rows, "BLOCK_BYTES", 8)
+    monkeypatch.setattr(csv_rows, "LONGEST_ROW", 32)
     rows, broken = _read(path, b"a,b\n1,x\n" + b"y" * 100 + b"\n2,z\n")
     assert b"".join(cell for row in rows.values() for cell in row) == b"1x2z"
     assert "".join(broken.values()) == "y" * 100
@@ -135,9 +135,9 @@ def test_latin_1(path: Path) -> None:
     [
         (b"", "the file is empty"),
         (b"\xef\xbb\xbf \n", "the file is empty"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "packed or binary"),
-        (gzip.compress(b"claim,lost_on,amount\n"), "packed or binary"),
-        (b"PAR1\x15\x04", "packed or binary"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "packed twice or binary"),
+        (gzip.compress(gzip.compress(b"claim,lost_on,amount\n")), "packed twice or binary"),
+        (b"PAR1\x15\x04", "the Parquet file is damaged"),
         ("claim,lost_on,amount\n1,2,3\n".encode("utf-16"), "UTF-16"),
     ],
 )

@@ -152,8 +152,9 @@ vendor_state = { dtype = "category", source = "STATE" }
         etl.load("agents.csv", (folder / "employee_data.csv").read_bytes(), "reference/agents")
         etl.load("vendors.csv", (folder / "vendor_data.csv").read_bytes(), "reference/vendors")
         assert etl.load("claims.csv", (folder / "insurance_data.csv").read_bytes()).quarantined == 0
-        ((rows, agents, vendors, none, clear),) = etl.rows(
-            'SELECT count(*), count(agent_since), count(vendor_state), count(*) - count("VENDOR_ID"), '
-            "count(*) FILTER (WHERE \"SSN\" ~ '-' OR \"CUSTOMER_NAME\" ~ ' ') FROM claims"
+        (counts,) = etl.rows(
+            "SELECT count(*) AS rows, count(agent_since) AS agents, count(vendor_state) AS vendors, "
+            'count("VENDOR_ID") AS named, count(*) FILTER (WHERE "SSN" ~ \'-\' OR "CUSTOMER_NAME" ~ \' \') AS clear '
+            "FROM claims"
         )
-        assert (rows, agents, vendors, none, clear) == (10_000, 10_000, 6_755, 3_245, 0)
+        assert counts == (10_000, 10_000, 6_755, 6_755, 0)
