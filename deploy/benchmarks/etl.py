@@ -1,6 +1,6 @@
-"""How fast etl loads claims, beside the least that any loader must do: copy the same rows to a keyed table, unchecked.
+"""How fast etl loads claims, beside the least that any loader must do: copy the same rows to the same table, unchecked.
 
-The claims are generated; every row keeps its contract, so both sides end with the same rows.
+The claims are generated, 33 columns of the usual kinds; every row keeps its contract, so both sides end with the same.
 """
 
 from __future__ import annotations
@@ -11,53 +11,47 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import psycopg
 
 from deploy.benchmarks.figure import Figure
 from deploy.local import embedded
-from deploy.local.book import COLUMNS, create_world, draw_week
-from deploy.local.dirt import csv_bytes
-from shared.contract import POSTGRES_TYPES, DType
+from shared.contract import DType
 
-CLAIMS = 200_000
+CLAIMS, MANY_CLAIMS = 1_000_000, 5_000_000
 TRIALS = 3
+PIECE = 250_000
+"""Claims generated at once."""
 ROOT = Path(__file__).parents[2]
+MEGABYTE = 1 << 20
 
-_INTEGERS = (
-    "deductible",
-    "vehicle_value",
-    "vehicle_age",
-    "driver_age",
-    "witnesses",
-    "injuries",
-    "prior_claims",
-    "photos",
-    "hour",
-)
+_LEVELS = tuple(f"level {number}" for number in range(12))
+_DAYS = tuple(date(2020, 1, 1) + timedelta(days=number) for number in range(1500))
 _DTYPES: dict[str, DType] = {
-    **dict.fromkeys(COLUMNS, "text"),
-    **dict.fromkeys(_INTEGERS, "integer"),
-    **dict.fromkeys(("reported_on", "loss_on", "policy_start"), "date"),
-    "amount": "number",
-    "police_report": "boolean",
+    "claim_id": "text",
+    "note": "text",
+    **dict.fromkeys(("lost_on", "reported_on", "insured_from"), "date"),
+    **{f"count_{place}": "integer" for place in range(8)},
+    **{f"amount_{place}": "number" for place in range(4)},
+    **{f"kind_{place}": "category" for place in range(15)},
+    "hurt": "boolean",
 }
-_CHECKS = {
-    "driver_age": "min = 16\nmax = 110",
-    "amount": "min = 0",
-    "hour": "min = 0\nmax = 23",
-    "sex": 'levels = ["F", "M"]',
-    "peril": 'levels = ["collision", "theft", "hail", "glass", "fire", "vandalism"]',
-    "channel": 'levels = ["agent", "broker", "online", "phone"]',
-    "police_report": "nullable = true",
-    "garage_id": "nullable = true",
+_CHECKS: dict[DType, str] = {
+    "integer": "min = 0\nmax = 99",
+    "number": "min = 0",
+    "category": f"levels = {list(_LEVELS)}",
+    "boolean": "nullable = true",
 }
 
 
 def measure() -> list[Figure]:
-    """Load the same file by etl and by COPY, in turns.
+    """Load the same files by etl and by psql, in turns.
 
     Raises
     ------
@@ -69,36 +63,77 @@ def measure() -> list[Figure]:
         embedded.postgres(Path(temporary) / "postgres") as url,
     ):
         folder = Path(temporary)
-        file = folder / "drop" / "bench" / "claims" / "claims.csv"
-        file.parent.mkdir(parents=True)
-        world = create_world(7, date(2024, 1, 1), CLAIMS)
-        file.write_bytes(csv_bytes(draw_week(world, 0, CLAIMS, 1, dirty=0.0).rows))
         (folder / "bench.toml").write_text(_contract())
-        trials = [(_etl(folder, url), _copy(file, url)) for _ in range(TRIALS)]
-    etl, copy = (statistics.median(side) for side in zip(*trials, strict=True))
-    each = f"median of {TRIALS}, {CLAIMS:,} generated claims of {len(COLUMNS)} columns"
+        with _dropped(folder, CLAIMS) as file:
+            trials = [(_etl(folder, url, CLAIMS), _copy(file, url, CLAIMS)) for _ in range(TRIALS)]
+        with _dropped(folder, MANY_CLAIMS):
+            many = [_etl(folder, url, MANY_CLAIMS) for _ in range(TRIALS)]
+    etl = statistics.median(seconds for (seconds, _), _ in trials)
+    copy = statistics.median(seconds for _, seconds in trials)
+    slow = statistics.median(seconds for seconds, _ in many)
+    memory = max(peak for _, peak in [*(side for side, _ in trials), *many])
+    each = f"median of {TRIALS}, {CLAIMS:,} generated claims of {len(_DTYPES)} columns"
+    more = f"seconds for {MANY_CLAIMS:,} claims by those for {CLAIMS:,}, medians of {TRIALS}"
     return [
-        Figure("etl_speed", copy / etl, "x", f"COPY's seconds by etl's, in turns, {each}", goal=1.0),
+        Figure("etl_speed", copy / etl, "x", f"psql's seconds by etl's, in turns, {each}", goal=1.0),
         Figure("etl_rate", CLAIMS / etl, "claims/s", f"one process of etl from start to exit, {each}"),
-        Figure("copy_rate", CLAIMS / copy, "claims/s", f"COPY to a temporary table, INSERT to a keyed one, {each}"),
+        Figure("copy_rate", CLAIMS / copy, "claims/s", f"\\copy to a staging table, INSERT to one like claims, {each}"),
+        Figure("etl_growth", slow / etl, "x", more, goal=5.2, at_most=True),
+        Figure("etl_memory", memory, "MB", "largest peak of resident memory of all runs", goal=700, at_most=True),
     ]
 
 
 def _contract() -> str:
-    columns = "\n".join(f'[columns.{name}]\ndtype = "{_DTYPES[name]}"\n{_CHECKS.get(name, "")}' for name in COLUMNS)
-    head = 'name = "bench"\ntitle = "Bench"\n[roles]\nid = "claim_id"\nevent_time = "reported_on"\namount = "amount"\n'
+    columns = "\n".join(
+        f'[columns.{name}]\ndtype = "{dtype}"\n{_CHECKS.get(dtype, "")}' for name, dtype in _DTYPES.items()
+    )
+    head = 'name = "bench"\ntitle = "Bench"\n[roles]\nid = "claim_id"\nevent_time = "lost_on"\namount = "amount_0"\n'
     return f"{head}[outcomes]\n{columns}\n"
 
 
-def _etl(folder: Path, url: str) -> float:
-    """Seconds that one run of etl takes on an empty line of business."""
+@contextmanager
+def _dropped(folder: Path, count: int) -> Iterator[Path]:
+    """Write a file of so many claims into the drop, and take it out at the end."""
+    file = folder / "drop" / "bench" / "claims" / f"claims-{count}.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as stream:
+        for start in range(0, count, PIECE):
+            _claims(start, min(PIECE, count - start)).write_csv(stream, include_header=start == 0)
+    yield file
+    file.unlink()
+
+
+def _claims(start: int, count: int) -> pl.DataFrame:
+    random = np.random.default_rng(start)
+    numbers = pl.int_range(start, start + count, eager=True).cast(pl.String)
+
+    def column(name: str, dtype: DType) -> pl.Series:
+        match dtype:
+            case "text":
+                return f"{name[0].upper()}" + numbers
+            case "date":
+                return pl.Series(_DAYS).gather(random.integers(0, len(_DAYS), count))
+            case "integer":
+                return pl.Series(random.integers(0, 100, count))
+            case "number":
+                return pl.Series(random.lognormal(7, 1, count)).round(2)
+            case "boolean":
+                return pl.Series(("yes", "no", None)).gather(random.integers(0, 3, count))
+            case _:
+                return pl.Series(_LEVELS).gather(random.integers(0, len(_LEVELS), count))
+
+    return pl.DataFrame([column(name, dtype).alias(name) for name, dtype in _DTYPES.items()])
+
+
+def _etl(folder: Path, url: str, count: int) -> tuple[float, float]:
+    """Seconds and megabytes that one run of etl takes on an empty line of business."""
     variables = {
         "CLAIMSIGHT_CONTRACT": folder / "bench.toml",
         "CLAIMSIGHT_DATABASE_URL": url,
         "CLAIMSIGHT_DROP": folder / "drop",
         "CLAIMSIGHT_EVENTS": folder / "events.jsonl",
         "CLAIMSIGHT_ARTIFACTS": folder / "artifacts",
-        "CLAIMSIGHT_AS_OF": "2024-02-01",
+        "CLAIMSIGHT_AS_OF": "2025-01-01",
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
     }
     environment = os.environ | {name: str(value) for name, value in variables.items()}
@@ -110,30 +145,39 @@ def _etl(folder: Path, url: str) -> float:
         started = time.perf_counter()
         subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
         seconds = time.perf_counter() - started
-        _hold_against_file(connection, "bench.claims")
-    return seconds
+        _count(connection, "bench.claims", count)
+        peak = connection.execute("SELECT max(peak_rss_bytes) FROM claimsight.job_runs").fetchone()
+    assert peak is not None
+    return seconds, peak[0] / MEGABYTE
 
 
-def _copy(file: Path, url: str) -> float:
-    """Seconds that COPY takes to bring the same rows into a keyed table."""
-    columns = ", ".join(f"{name} {POSTGRES_TYPES[_DTYPES[name]]}" for name in COLUMNS)
+def _copy(file: Path, url: str, count: int) -> float:
+    """Seconds that psql takes to bring the same rows into a table like the one that etl has just filled."""
+    names = ", ".join(_DTYPES)
+    rest = ", ".join(name for name in _DTYPES if name != "claim_id")
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("DROP TABLE IF EXISTS copied")
-        connection.execute(f"CREATE TABLE copied ({columns}, PRIMARY KEY (claim_id))")
+        connection.execute("DROP TABLE IF EXISTS copied, staged")
+        connection.execute("CREATE TABLE copied (LIKE bench.claims INCLUDING ALL)")
+        connection.execute(f"CREATE TABLE staged AS SELECT {names} FROM bench.claims WITH NO DATA")
         connection.execute("CHECKPOINT")
+        asked = (
+            f"--command=\\copy staged from '{file}' (format csv, header)",
+            f"--command=INSERT INTO copied (claim_id, revision, event_time, known_at, file_id, file_line, {rest}) "
+            f"SELECT claim_id, 1, lost_on, lost_on, 1, row_number() OVER (), {rest} FROM staged",
+        )
+        psql = [embedded.binary("psql"), url, "--quiet", "--no-psqlrc", "--single-transaction"]
         started = time.perf_counter()
-        with connection.transaction(), connection.cursor() as cursor, file.open("rb") as lines:
-            cursor.execute(f"CREATE TEMP TABLE staged ({columns}) ON COMMIT DROP")
-            with cursor.copy("COPY staged FROM STDIN (FORMAT csv, HEADER)") as copy:
-                while block := lines.read(1 << 20):
-                    copy.write(block)
-            cursor.execute("INSERT INTO copied SELECT * FROM staged")
+        subprocess.run([*psql, *asked], check=True)
         seconds = time.perf_counter() - started
-        _hold_against_file(connection, "copied")
+        _count(connection, "copied", count)
+        different = f"SELECT count(*) FROM (SELECT {names} FROM copied EXCEPT SELECT {names} FROM bench.claims) t"
+        if (found := connection.execute(different).fetchone()) != (0,):
+            raise RuntimeError(f"{found} claims of the two sides differ")
+        connection.execute("DROP TABLE copied, staged")
     return seconds
 
 
-def _hold_against_file(connection: psycopg.Connection, table: str) -> None:
-    found = connection.execute(f"SELECT count(*), count(DISTINCT claim_id) FROM {table}").fetchone()
-    if found != (CLAIMS, CLAIMS):
-        raise RuntimeError(f"{table} holds {found} claims, all and distinct, of the file's {CLAIMS}")
+def _count(connection: psycopg.Connection, table: str, expected: int) -> None:
+    found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    if found != (expected,):
+        raise RuntimeError(f"{table} holds {found} claims of the file's {expected}")

