@@ -37,7 +37,7 @@ def test_defaults_are_told(key: str, default: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [contract.Column, contract.Derived, contract.Roles, contract.Label, contract.Outcomes]
+    "model", [contract.Column, contract.Derived, contract.Reference, contract.Roles, contract.Label, contract.Outcomes]
 )
 def test_keys_are_told(model: type[BaseModel]) -> None:
     """The page names every key of a column, a role and an outcome."""
@@ -64,3 +64,17 @@ def test_schema_for_editors() -> None:
         validate(tomllib.loads(path.read_text()), told)
     with pytest.raises(JsonError):
         validate(tomllib.loads(MOTOR) | {"gate": {}}, told)
+
+
+def test_examples_are_parts_of_a_contract(tmp_path: Path) -> None:
+    """Every other example of the page fits into a contract that has the columns it names."""
+    every = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    assert len(every) > 5
+    base = 'name = "motor"\ntitle = "Motor"\n[columns]\nAGENT_ID = { dtype = "text" }\nclaim_no = { dtype = "text" }\n'
+    base += "Year = { dtype = 'integer' }\nMonth = { dtype = 'category' }\nWeekOfMonth = { dtype = 'integer' }\n"
+    for example in every[1:]:
+        roles = 'label = "verdict"\n' if "[label]" in example else 'id = "claim_no"\n'
+        column = 'verdict = { dtype = "text" }\n' if "[label]" in example else ""
+        file = tmp_path / "motor.toml"
+        file.write_text(f"{base}{column}{example}\n[roles]\n{roles}")
+        load(file)
