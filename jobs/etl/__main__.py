@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.etl.load import Loaded, load_file
+from jobs.etl.photo_store import load_photos
 from jobs.etl.store import Feed, feeds
 from shared import storage
 from shared.errors import DataError
@@ -21,6 +22,7 @@ def work(job: Job) -> str:
                 if result.reason is not None:
                     kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
                     refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
+        loaded += load_photos(job)
     finally:
         # Also when a later file fails: what is loaded is there to be scored.
         if loaded:
@@ -43,14 +45,13 @@ def _load(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
 
 
 def _waiting(job: Job) -> list[tuple[Dropped, str, Feed]]:
-    known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
+    known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced' AND kind <> 'photos'")
     done = {(row["uri"], row["etag"]) for row in known}
-    files = [
-        (file, feed)
+    tagged = [
+        (file, file.etag, feed)
         for feed in feeds(job.contract)
         for file in storage.listing(job.settings.drop, f"{job.contract.name}/{feed.folder}")
     ]
-    tagged = [(file, file.etag, feed) for file, feed in files]
     return [item for item in tagged if (item[0].uri, item[1]) not in done]
 
 
