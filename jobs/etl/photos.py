@@ -201,7 +201,7 @@ def _kept(image: ImageFile) -> Photo:
     (width, height), orientation = image.size, _orientation(image)
     image.draft(image.mode, (PHOTO_SIDE, PHOTO_SIDE))  # a JPEG is decoded at a fraction of its size
     small = _in_colour(image)
-    small.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
+    small.thumbnail((PHOTO_SIDE, PHOTO_SIDE), Image.Resampling.BILINEAR)
     # A new image: the old one has EXIF, profile and comments in its pocket.
     photo = Image.new("RGB", small.size, "white")
     photo.paste(small, mask=small if small.mode == "RGBA" else None)
@@ -210,7 +210,7 @@ def _kept(image: ImageFile) -> Photo:
     if orientation in _ON_ITS_SIDE:
         width, height = height, width
     thumbnail = photo.copy()
-    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    thumbnail.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BILINEAR)
     kept = (_jpeg(photo, PHOTO_QUALITY), _jpeg(thumbnail, THUMBNAIL_QUALITY))
     return Photo(width, height, perceptual_hash(thumbnail), *kept)
 
