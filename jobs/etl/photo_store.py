@@ -228,6 +228,9 @@ def _picture(database: Database, digest: bytes, phash: int | None) -> int:
             "WHERE bits <= %(same)s ORDER BY bits, picture_id LIMIT 1",
             {"phash": phash, "flips": _FLIPS, "same": SAME_PICTURE},
         )
-    if not found:
+    if found:
+        repeated = "UPDATE pictures SET repeated = true WHERE picture_id = %s AND NOT repeated"
+        database.rows(repeated, [found[0]["picture_id"]])
+    else:
         found = database.rows("INSERT INTO pictures (phash) VALUES (%s) RETURNING picture_id", [phash])
     return int(found[0]["picture_id"])

@@ -4,10 +4,13 @@ ALTER TABLE {line}.ingest_files ADD CONSTRAINT ingest_files_kind_check
     CHECK (kind IN ('claims', 'outcomes', 'reference', 'photos'));
 
 -- One row for all photos that show the same: the hash is that of the first of them. Null for one too plain to have one.
+-- What was shown once only (not repeated) need not be looked at to find what was used before.
 CREATE TABLE {line}.pictures (
     picture_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    phash          bigint
+    phash          bigint,
+    repeated       boolean NOT NULL DEFAULT false
 );
+CREATE INDEX pictures_repeated ON {line}.pictures (picture_id) WHERE repeated;
 -- Two hashes that differ in 7 bits at most differ in 1 at most in some band of 16 bits. So the bands of the one as they
 -- are (flips {0}) meet those of the other with no bit or any one flipped: M. Norouzi, A. Punjani and D. J. Fleet, Fast
 -- Search in Hamming Space with Multi-Index Hashing, CVPR 2012.
@@ -35,7 +38,7 @@ CREATE TABLE {line}.claim_photos (
     PRIMARY KEY (claim_id, name)
 );
 CREATE INDEX ON {line}.claim_photos (sha256);
-CREATE INDEX ON {line}.claim_photos (picture_id, claim_id);
+CREATE INDEX ON {line}.claim_photos (picture_id);
 -- A JPEG cannot be packed further; trying costs time.
 ALTER TABLE {line}.claim_photos ALTER photo SET STORAGE EXTERNAL, ALTER thumbnail SET STORAGE EXTERNAL;
 
@@ -44,10 +47,9 @@ CREATE FUNCTION {line}.photos_reused_as_of(moment timestamptz) RETURNS TABLE (cl
 LANGUAGE sql STABLE AS $$
     WITH shown AS (
         SELECT DISTINCT p.picture_id, c.claim_id, c.event_time
-        FROM {line}.claim_photos p JOIN {line}.claims_as_of(moment) c USING (claim_id)
-        WHERE (p.known_at IS NULL OR p.known_at <= moment) AND p.picture_id IN (
-            SELECT r.picture_id FROM {line}.claim_photos r
-            GROUP BY r.picture_id HAVING min(r.claim_id) <> max(r.claim_id))
+        FROM {line}.pictures r JOIN {line}.claim_photos p USING (picture_id)
+        JOIN {line}.claims_as_of(moment) c USING (claim_id)
+        WHERE r.repeated AND (p.known_at IS NULL OR p.known_at <= moment)
     ), counted AS (
         SELECT s.claim_id, count(*) OVER (PARTITION BY s.picture_id ORDER BY s.event_time) AS claims FROM shown s
     )
