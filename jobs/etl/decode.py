@@ -73,6 +73,7 @@ class Decoder:
         self._closed = True
         if self._child is not None:
             self._child.kill()
+            self._child.wait()  # so that its seconds count as ours
 
     def _start(self) -> subprocess.Popen[bytes]:
         child = subprocess.Popen(

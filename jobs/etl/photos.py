@@ -1,9 +1,9 @@
 """From the bytes of a file that claims to be a photo to what is kept of it: pixels alone, small, and a fingerprint.
 
-Nobody knows who wrote the file, so nothing of it is believed: the format is told by its first bytes, only three
-decoders are ever loaded, and what comes out are pixels that were encoded anew. EXIF, XMP, colour profiles, comments
-and whatever was appended to the picture are left behind with the file. A colour profile is not applied: colours of
-a wide gamut come out a little paler, and its parser stays out of reach.
+Nobody knows who wrote the file, so nothing of it is believed: the format is told by its first bytes, only three of
+Pillow's decoders are ever asked, and what comes out are pixels that were encoded anew. EXIF, XMP, colour profiles,
+comments and whatever was appended to the picture are left behind with the file. A colour profile is not applied:
+colours of a wide gamut come out a little paler, and its parser stays out of reach.
 """
 
 from __future__ import annotations
