@@ -41,11 +41,14 @@ POSTGRES_TYPES: dict[DType, str] = {
     "datetime": "timestamptz",
 }
 
+PHOTOS_REUSED = "photos_reused"
+"""Column that is read with the claims of a line that has photos; see :func:`shared.claims.read_claims`."""
 RESERVED = frozenset(
     {"claim_id", "event_time", "is_fraud", "revision", "known_at", "superseded_at", "file_id", "file_line"}
+    | {PHOTOS_REUSED}
     | {"ctid", "tableoid", "xmin", "xmax", "cmin", "cmax"}
 )
-"""Columns that Claimsight or Postgres keeps in ``claims``; a contract uses the first three for their roles only."""
+"""Columns that Claimsight or Postgres keeps of claims; a contract uses the first three for their roles only."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -261,6 +264,8 @@ class Contract(_Part):
     """Tables that claims are joined to, by name."""
     derived: dict[str, Derived] = {}
     """Columns made from others, by name."""
+    photos: bool = False
+    """Whether photos come, below ``photos/<claim id>/``: those that another claim has shown are a feature."""
     features: Features = Features()
     gates: Gates = Gates()
     review: Review = Review()

@@ -270,6 +270,8 @@ def _label_mistakes(contract: Contract) -> Iterator[Mistake]:
         yield Mistake(("roles", "label"), f"'{roles.label}' must be a column of the file that plays no other part")
     if contract.outcomes and roles.id is None:
         yield Mistake(("outcomes",), "are joined to claims by their id: name it in roles.id")
+    if contract.photos and roles.id is None:
+        yield Mistake(("photos",), "are joined to claims by their id: name it in roles.id")
     told = {"label": contract.label, "outcomes": contract.outcomes}
     for key, part in told.items():
         if part and (both := sorted({*part.fraud} & {*part.not_fraud})):

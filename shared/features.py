@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shared.contract import Column, Contract
+from shared.contract import PHOTOS_REUSED, Column, Contract
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -46,7 +46,7 @@ class Feature:
 
 
 def features_of(contract: Contract) -> list[Feature]:
-    """Features that a contract's columns offer, in its order.
+    """Features that a contract's columns offer, in its order; then, where there are photos, how many were used before.
 
     Left out are the label, the time of the event, and what the contract calls the id, ignored or personal. A date is
     seen as the days from it to the event.
@@ -65,6 +65,8 @@ def features_of(contract: Contract) -> list[Feature]:
             features.append(Feature(name, (name,), "ordered", column.levels))
         else:
             features.append(Feature(name, (name,), "category" if dtype in ("category", "text") else "number"))
+    if contract.photos:
+        features.append(Feature(PHOTOS_REUSED, (PHOTOS_REUSED,), "number"))
     return features
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from jobs.etl.load import Loaded, load_file
-from jobs.etl.store import Feed, feeds
+from jobs.etl.photo_store import load_photos
+from jobs.etl.store import Feed
+from jobs.etl.waiting import waiting
 from shared import storage
 from shared.errors import DataError
 from shared.job import Job, run
@@ -14,14 +16,15 @@ def work(job: Job) -> str:
     """Load all that the ledger does not hold yet, look again, and tell score."""
     loaded, refused = 0, []
     try:
-        while waiting := _waiting(job):
-            with storage.fetched(file for file, _ in waiting) as files:
-                for file, (_, feed) in zip(files, waiting, strict=True):
+        while files := waiting(job):
+            with storage.fetched(file for file, _ in files) as fetched:
+                for file, (_, feed) in zip(fetched, files, strict=True):
                     result = _load(job, file, feed)
                     loaded += result.reason is None
                     if result.reason is not None:
                         kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
                         refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
+        loaded += load_photos(job)
     finally:
         # Also when a later file fails: what is loaded is there to be scored.
         if loaded:
@@ -41,17 +44,6 @@ def _load(job: Job, file: Dropped, feed: Feed) -> Loaded:
         quarantined=result.quarantined,
     )
     return result
-
-
-def _waiting(job: Job) -> list[tuple[Dropped, Feed]]:
-    known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
-    done = {(row["uri"], row["etag"]) for row in known}
-    files = [
-        (file, feed)
-        for feed in feeds(job.contract)
-        for file in storage.listing(job.settings.drop, f"{job.contract.name}/{feed.folder}")
-    ]
-    return [(file, feed) for file, feed in files if (file.uri, file.etag) not in done]
 
 
 if __name__ == "__main__":

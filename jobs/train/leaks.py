@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from jobs.train.folds import Fold, forward_auc
-from shared.contract import Contract
+from shared.contract import PHOTOS_REUSED, Contract
 from shared.features import Bins, Codes, Feature, Floats
 from shared.metrics import wilson
 
@@ -78,7 +78,7 @@ def suspected_leaks(
     named = {finding.column for finding in findings}
     for feature in features:
         column = feature.sources[0]
-        if column in named:
+        if column in named or column == PHOTOS_REUSED:  # made of what stood before the claim; it cannot know better
             continue
         if evidence := _tells_label(feature, known[feature.name], y, folds):
             findings.append(Finding(column, "leak", evidence))

@@ -64,9 +64,9 @@ def snapshot(database: Database, contract: Contract, moment: datetime) -> pl.Dat
     return read_claims(
         database,
         contract,
-        "FROM claims_as_of(%(moment)s) c JOIN outcomes_as_of(%(moment)s) o USING (claim_id) "
+        "FROM claims_as_of(%(as_of)s) c JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
         "ORDER BY c.event_time, c.claim_id",
-        {"moment": moment},
+        {"as_of": moment},
         {
             "revision": ("c.revision", "integer"),
             "is_fraud": ("o.is_fraud", "boolean"),

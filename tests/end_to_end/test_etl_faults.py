@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -16,7 +17,8 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from deploy.local import embedded
-from tests.factories import MOTOR, claims, csv_text, drop, environment, finish, run_etl, start_etl
+from tests.factories import MOTOR, ROOT, claims, csv_text, drop, environment, finish, run_etl, start_etl
+from tests.photos_factory import jpeg
 
 FILES, ROWS = 4, 25_000
 BAD_EVERY = 100
@@ -204,3 +206,42 @@ def test_over_the_reject_limit(tmp_path: Path, database_url: str) -> None:
         assert connection.execute("SELECT count(*) FROM motor.claims").fetchone() == (5,)
         assert connection.execute("SELECT count(*) FROM motor.claims_quarantine").fetchone() == (0,)
     assert _statuses(database_url) == ["failed", "done", "done"]
+
+
+def test_killed_amid_photos(tmp_path: Path, database_url: str) -> None:
+    """However often etl is killed or stopped amid photos, each ends in one place once, and no child outlives it."""
+    settings = environment(tmp_path, database_url, f"photos = true\n{MOTOR}")
+    for number in range(300):
+        content = jpeg(number % 30) if number % 10 else b"no photo"
+        drop(tmp_path, f"c{number // 2}/{number}.jpg", content, "photos")
+    for seed in range(6):
+        process = start_etl(settings)
+        time.sleep(random.Random(seed).uniform(0.5, 2.5))
+        process.send_signal(signal.SIGTERM if seed % 2 else signal.SIGKILL)
+        process.communicate(timeout=5)
+    code, log = run_etl(settings)
+    assert (code, log[-1]["status"]) == (0, "done")
+    with psycopg.connect(database_url) as connection:
+        for query, expected in (
+            ("SELECT count(*), count(DISTINCT file_id) FROM motor.claim_photos", (270, 270)),
+            ("SELECT count(*), count(DISTINCT file_id) FROM motor.claims_quarantine", (30, 30)),
+            ("SELECT count(*), sum(rows_out), sum(quarantined) FROM motor.ingest_files", (300, 270, 30)),
+            ("SELECT sum(rows_in), sum(rows_out), sum(quarantined) FROM claimsight.job_runs", (300, 270, 30)),
+            ("SELECT count(*), count(DISTINCT picture_id) FROM motor.pictures", (27, 27)),
+        ):
+            assert connection.execute(query).fetchone() == expected
+    for _ in range(100):
+        if not _decoders():
+            break
+        time.sleep(0.1)
+    assert _decoders() == []
+
+
+def _decoders() -> list[str]:
+    """Processes of this clone that decode photos."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it may be gone by now, or another user's
+            if b"jobs.etl.decode" in (process / "cmdline").read_bytes() and (process / "cwd").readlink() == ROOT:
+                found.append(process.name)
+    return found

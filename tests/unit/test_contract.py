@@ -112,6 +112,14 @@ def test_two_columns_of_one_header(tmp_path: Path) -> None:
     assert "columns.place: reads 'note', as 'note' does" in problem
 
 
+def test_photos_need_an_id(tmp_path: Path) -> None:
+    """Photos are joined to claims by an id, and what is made of them has a name that no column may take."""
+    (problem,) = _problems(tmp_path, "photos = true\n" + MOTOR.replace('id = "claim"\n', ""))
+    assert "photos: are joined to claims by their id" in problem
+    (problem,) = _problems(tmp_path, MOTOR + 'photos_reused = { dtype = "integer" }\n')
+    assert "columns.photos_reused: the name is Claimsight's own" in problem
+
+
 def test_outcome_from_one_place(tmp_path: Path) -> None:
     """The outcome stands in the claims file or in files of its own, not in both; a label has its words, and they it."""
     for text, words in (

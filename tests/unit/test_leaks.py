@@ -147,3 +147,14 @@ def test_column_that_does_not_is_left(n: int, seed: int) -> None:
     }
     kinds = {name: CATEGORY if pl.Series(column).dtype == pl.String else NUMBER for name, column in plain.items()}
     assert [name for name, column in plain.items() if tied(kinds[name], pl.Series("x", column), day)] == []
+
+
+def test_photos_used_before_are_no_leak() -> None:
+    """Pictures that stood in an earlier claim cannot know the outcome of this one, however well they tell it."""
+    claims, y, folds = book()
+    contract = claims_factory.contract().model_copy(update={"photos": True})
+    claims = claims.with_columns(photos_reused=pl.Series(y).cast(pl.Int64))
+    features = features_of(contract)
+    assert features[-1] == Feature("photos_reused", ("photos_reused",), "number")
+    findings = suspected_leaks(claims, features, values(claims, features), y, folds, contract)
+    assert "photos_reused" not in [finding.column for finding in findings]
