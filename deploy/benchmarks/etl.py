@@ -18,8 +18,10 @@ import psycopg
 
 from deploy.benchmarks.figure import Figure
 from deploy.local import embedded
-from deploy.local.book import COLUMNS, create_world, draw_week
-from deploy.local.dirt import csv_bytes
+from deploy.local.simulate.book import draw_week
+from deploy.local.simulate.claims import COLUMNS
+from deploy.local.simulate.dirt import csv_bytes
+from deploy.local.simulate.world import create_world
 from shared.contract import POSTGRES_TYPES, DType
 
 CLAIMS = 200_000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from deploy.local.simulate import simulate
+from deploy.local.simulate import BookError, simulate
 from shared.errors import ConfigError, DataError
 
 CLAIMS, WEEKS, SEED = 26_000, 104, 7
@@ -80,15 +80,15 @@ def plan_files(data: Path | None, line: str, drop: Path, as_of: datetime) -> Pla
     return Plan((Step(as_of, changed),), datetime(1970, 1, 1, tzinfo=UTC))
 
 
-def plan_book(home: Path, claims: int, weeks: int, seed: int) -> Plan:
+def plan_book(home: Path, claims: int, weeks: int, seed: int, drift: str = "") -> Plan:
     """Generate the demo book, unless it is there, and plan its weeks.
 
     Raises
     ------
     ConfigError
-        Another book was begun here.
+        Another book was begun here, or there is none as asked.
     """
-    asked = {"claims": claims, "weeks": weeks, "seed": seed}
+    asked = {"claims": claims, "weeks": weeks, "seed": seed, "drift": drift}
     book, state = home / "book", home / "book.json"
     begun = json.loads(state.read_text()) if state.exists() else None
     if begun is not None and begun["asked"] != asked:
@@ -96,7 +96,10 @@ def plan_book(home: Path, claims: int, weeks: int, seed: int) -> Plan:
         raise ConfigError(f"{home} holds the book of {told}; ask for that one, or run make clean first")
     if begun is None:
         shutil.rmtree(book, ignore_errors=True)
-        simulate(book, claims, weeks, seed, START)
+        try:
+            simulate(book, claims, weeks, seed, START, drift=drift)
+        except BookError as error:
+            raise ConfigError(str(error)) from None
         begun = {"asked": asked, "as_of": None}
         _write(state, begun)
     reached = datetime.fromisoformat(begun["as_of"]) if begun["as_of"] else datetime(1970, 1, 1, tzinfo=UTC)
