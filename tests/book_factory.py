@@ -12,30 +12,25 @@ import polars as pl
 from deploy.local.simulate.book import Week, draw_week, weekly_counts
 from deploy.local.simulate.dirt import csv_bytes
 from deploy.local.simulate.drift import read_drifts
-from deploy.local.simulate.world import World, create_world
+from deploy.local.simulate.world import create_world
 
 START = date(2024, 1, 1)
 CLAIMS, WEEKS = 26_000, 104
 
 
-def world(seed: int = 7, drift: str = "") -> World:
-    """Create the world of a book of this size."""
-    return create_world(seed, START, int(weekly_counts(CLAIMS, WEEKS, START)[0]), read_drifts(drift, WEEKS)[0])
-
-
 @cache
-def draw_book(seed: int = 7, drift: str = "", first: int = 1, last: int = WEEKS) -> tuple[Week, ...]:
-    """Draw the weeks of a book without dirt, from the first to the last, both counted from 1."""
+def draw_book(seed: int = 7, drift: str = "", last: int = WEEKS) -> tuple[Week, ...]:
+    """Draw the weeks of a book without dirt, up to the last, counted from 1."""
     counts = weekly_counts(CLAIMS, WEEKS, START)
     numbers = np.cumsum(counts) - counts
-    weeks = range(first - 1, last)
-    return tuple(draw_week(world(seed, drift), week, int(counts[week]), int(numbers[week]), 0.0) for week in weeks)
+    book = create_world(seed, START, int(counts[0]), read_drifts(drift, WEEKS)[0])
+    return tuple(draw_week(book, week, int(counts[week]), int(numbers[week]), 0.0) for week in range(last))
 
 
 @cache
-def read_book(seed: int = 7, drift: str = "", first: int = 1, last: int = WEEKS) -> pl.DataFrame:
+def read_book(seed: int = 7, drift: str = "", last: int = WEEKS) -> pl.DataFrame:
     """Read the claims of `draw_book`, typed, with the truth beside them; ``is_fraud`` is boolean."""
-    weeks = draw_book(seed, drift, first, last)
+    weeks = draw_book(seed, drift, last)
     rows = pl.read_csv(
         csv_bytes(pl.concat(week.rows for week in weeks)), try_parse_dates=True, infer_schema_length=None
     )

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
+import subprocess
+import sys
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,12 +15,14 @@ import polars as pl
 import pytest
 
 from deploy.local.simulate import Book, BookError, simulate
+from deploy.local.simulate import book as booking
 from deploy.local.simulate import write as writing
 from deploy.local.simulate.__main__ import main
 from deploy.local.simulate.book import weekly_counts
 from deploy.local.simulate.claims import COLUMNS
 from deploy.local.simulate.dirt import csv_bytes
 from tests.book_factory import CLAIMS, START, WEEKS, all_bytes, drop_date
+from tests.factories import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +69,45 @@ def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     assert first == all_bytes(tmp_path / "b")
     simulate(tmp_path / "b", 300, 6, 5, START, dirty=0.2)
     assert first == all_bytes(tmp_path / "b")
+
+
+def test_threads_do_not_change_the_bytes(tmp_path: Path) -> None:
+    """One thread and three write the same files."""
+    books = []
+    for threads in ("1", "3"):
+        command = [sys.executable, "-m", "deploy.local.simulate", "--out", tmp_path / threads, "--claims", "5000"]
+        environment = os.environ | {"POLARS_MAX_THREADS": threads, "PYTHONPATH": str(ROOT)}
+        subprocess.run([*command, "--weeks", "2", "--photos", "0.01"], env=environment, check=True, capture_output=True)
+        books.append(all_bytes(tmp_path / threads))
+    assert books[0] == books[1]
+
+
+def test_large_week_is_drawn_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week beyond the largest part is one file all the same: a header, rising ids, all of the week's days."""
+    monkeypatch.setattr(booking, "LARGEST_PART", 300)
+    simulate(tmp_path, 1000, 1, 7, START, dirty=0.0)
+    claims = pl.read_csv(tmp_path / "claims" / "claims-2024-01-08.csv")
+    assert claims["claim_id"].to_list() == [f"C{number:010}" for number in range(1000)]
+    assert claims["reported_on"].is_sorted()
+    assert claims["reported_on"].n_unique() == 7
+    assert len(pl.read_csv(tmp_path / "truth.csv")) == 1000
+
+
+def test_stopped_run_leaves_no_partial_file(tmp_path: Path) -> None:
+    """A generation that is told to stop ends at once and leaves whole files only."""
+    command = [sys.executable, "-m", "deploy.local.simulate", "--out", tmp_path, "--claims", "5000000"]
+    running = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    try:
+        while not list((tmp_path / "claims").glob("claims-*.csv")):
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.terminate()
+        assert running.wait(30) == 143
+    finally:
+        running.kill()
+    names = {name.rpartition("/")[2] for name in all_bytes(tmp_path)}
+    assert names
+    assert all(name.startswith(("claims-", "outcomes-")) for name in names)
 
 
 def test_another_seed_gives_another_book(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -46,8 +48,12 @@ def main(arguments: list[str] | None = None) -> None:
         book = simulate(**vars(asked))
     except BookError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped; whole files only are left")
     print(f"{book}, in {asked.out}")
 
 
 if __name__ == "__main__":
+    # Like an exception, so that what is half written is removed on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main()
