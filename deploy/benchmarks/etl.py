@@ -55,6 +55,7 @@ _CHECKS = {
     "channel": 'levels = ["agent", "broker", "online", "phone"]',
     "police_report": "nullable = true",
     "garage_id": "nullable = true",
+    "phone": "nullable = true",
 }
 
 

@@ -54,6 +54,23 @@ def test_a_book_has_no_drift_unless_asked() -> None:
     assert "phantom_glass" not in claims["mechanism"]
 
 
+def _stability_index(claims: pl.DataFrame, reference: pl.DataFrame, column: str) -> float:
+    """Population stability index of a category."""
+    shares = [book.group_by(column).agg(share=pl.len() / len(book)) for book in (claims, reference)]
+    now, then = shares[0].join(shares[1], on=column).select("share", "share_right")
+    return ((now - then) * (now / then).log()).sum()
+
+
+@pytest.mark.parametrize("seed", [7, 2])
+def test_seasons_are_no_drift(seed: int) -> None:
+    """No four weeks of the second year are so unlike the first that a contract's default asks for a new model."""
+    claims = read_book(seed)
+    first = claims.filter(pl.col("reported_on") < monday(53))
+    for week in range(53, 101):
+        four = claims.filter(pl.col("reported_on").is_between(monday(week), monday(week + 4), closed="left"))
+        assert all(_stability_index(four, first, column) < 0.25 for column in ("peril", "channel", "region")), week
+
+
 def test_covariate_drift_changes_who_claims() -> None:
     """With the portfolio taken over come claims sold online, of younger drivers, of dearer vehicles."""
     before, after = _before_and_after("covariate")

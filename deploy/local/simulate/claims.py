@@ -49,7 +49,7 @@ INFLATION = 1.033
 _PERILS = ("collision", "theft", "hail", "glass", "fire", "vandalism")
 # Collision against all own damage: ISO, by the Insurance Information Institute (2023). Hail: six in a hundred in
 # Germany (Allianz, 2018). The rest is chosen.
-_PERIL_SHARES = np.array([0.595, 0.060, 0.075, 0.190, 0.020, 0.065])
+_PERIL_SHARES = np.array([0.610, 0.060, 0.055, 0.190, 0.020, 0.065])
 # EUR at the start, for a vehicle of 20 000 EUR, so that the means are near GDV's of theft (2022), hail and glass (2024)
 # and ISO's of collision (2020 to 2022).
 _AMOUNT_MEDIANS = np.array([3600.0, 4100.0, 3350.0, 985.0, 3600.0, 1100.0])
