@@ -21,9 +21,7 @@ TREATMENTS = ("same", "re-encoded", "cropped")
 """What may have been done to a photo before it was used again."""
 
 _BORROWED_SHARE = 0.014  # of the claims take a photo of somebody else's (chosen)
-_RESUBMITTED_SHARE = (
-    0.015  # of the claims would be sent in again by the same claimant, honestly; one in three can (chosen)
-)
+_AGAIN_SHARE = 0.015  # of the claims, where one of the week fits, repeat it: honestly, by the same claimant (chosen)
 _REACH = 50_000  # claims back to look for a photo
 _TRIES = 256
 
@@ -54,7 +52,7 @@ def resubmissions(world: World, number: Ints, rng: np.random.Generator) -> Ints:
         Claims of a week, in the order of their report.
     """
     rows = np.arange(len(number))
-    again = rng.random(len(number)) < _RESUBMITTED_SHARE
+    again = rng.random(len(number)) < _AGAIN_SHARE
     earlier = (rng.random(len(number)) * rows).astype(np.int64)
     counts, ranks, pattern = photo_counts(world, number), photo_ranks(world, number), patterns(world, number)
     fits = (earlier < rows) & ~again[earlier] & (counts > 0) & (counts[earlier] > 1) & (ranks[earlier] < ranks)
@@ -63,7 +61,13 @@ def resubmissions(world: World, number: Ints, rng: np.random.Generator) -> Ints:
 
 
 def borrowings(world: World, number: Ints, rng: np.random.Generator) -> Ints:
-    """Number of the earlier claim from which each claim takes a photo; -1 for most, which take none."""
+    """Number of the earlier claim from which each claim takes a photo; -1 for most, which take none.
+
+    Parameters
+    ----------
+    number : numpy.ndarray of int
+        Claims in any order.
+    """
     wanting = np.flatnonzero((rng.random(len(number)) < _BORROWED_SHARE) & (photo_counts(world, number) > 0))
     back = 1 + (rng.random((len(wanting), _TRIES)) * _REACH).astype(np.int64)
     here = number[wanting, None]

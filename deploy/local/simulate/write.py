@@ -185,7 +185,7 @@ def _prepare(out: Path, drops: list[date], world: World, claims: int, photos: fl
                 pass
             if strangers := sorted(set(folder.glob(f"{folder.name}-*.csv")) - expected):
                 raise BookError(f"{folder} holds files of another book, such as {strangers[0].name}: empty it first")
-        there = set((out / "photos").glob("C*/*"))
+        there = set((out / "photos").glob("C*/*.jpg"))
         if there and (strangers := sorted(there - _expected_photos(out, world, claims, photos))):
             name = strangers[0].relative_to(out / "photos")
             raise BookError(f"{out / 'photos'} holds photos of another book, such as {name}: empty it first")
