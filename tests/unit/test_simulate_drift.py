@@ -63,12 +63,12 @@ def _stability_index(claims: pl.DataFrame, reference: pl.DataFrame, column: str)
 
 @pytest.mark.parametrize("seed", [7, 2])
 def test_seasons_are_no_drift(seed: int) -> None:
-    """No four weeks of the second year are so unlike the first that a contract's default asks for a new model."""
+    """No four weeks of the second year are so unlike the first as to be worth a word: 0.1, and 0.02 for chance."""
     claims = read_book(seed)
     first = claims.filter(pl.col("reported_on") < monday(53))
     for week in range(53, 101):
         four = claims.filter(pl.col("reported_on").is_between(monday(week), monday(week + 4), closed="left"))
-        assert all(_stability_index(four, first, column) < 0.25 for column in ("peril", "channel", "region")), week
+        assert all(_stability_index(four, first, column) < 0.12 for column in ("peril", "channel", "region")), week
 
 
 def test_covariate_drift_changes_who_claims() -> None:

@@ -62,7 +62,7 @@ _LOCAL_HAIL_SHARE = 0.06  # of the honest hail falls where no storm is known of
 
 _CHANNELS = ("agent", "broker", "online", "phone")
 _CHANNEL_SHARES = np.array([0.40, 0.22, 0.26, 0.12])
-_ACQUIRED_SHARE = 0.40  # of the claims, once a portfolio is taken over
+_ACQUIRED_SHARE = 0.50  # of the claims, once a portfolio is taken over
 _ACQUIRED_CHANNEL_SHARES = np.array([0.06, 0.06, 0.80, 0.08])
 _DEDUCTIBLES = np.array([0, 150, 300, 500, 1000])
 _DEDUCTIBLE_SHARES = np.array([0.10, 0.25, 0.35, 0.20, 0.10])
@@ -182,7 +182,7 @@ def _find_insured(world: World, events: _Events) -> tuple[dict[str, pl.Series], 
     vehicle_age = np.floor(12 * world.uniform("vehicle_age", policy) ** 1.5 + years).astype(np.int64)
     rank = world.uniform("new_price", policy)
     new_price = np.where(acquired, 36_000, 27_000) * np.exp(0.22 * np.log(rank / (1 - rank)))
-    lived = np.where(acquired, 25, 58) * world.uniform("driver_age", holder) ** 1.3 + (events.loss - joined) / YEAR
+    lived = np.where(acquired, 22, 58) * world.uniform("driver_age", holder) ** 1.3 + (events.loss - joined) / YEAR
     before = -np.log(world.uniform("prior_claims", policy)) * (0.45 + 0.1 * years)
     columns = {
         "policy_id": _ids("P", policy, 10),

@@ -3,7 +3,7 @@
 ========== ==============================================================================================
 kind       from its week on
 ========== ==============================================================================================
-covariate  two claims in five come from a portfolio taken over: sold online, younger drivers, dearer cars
+covariate  half of the claims come from a portfolio taken over: sold online, younger drivers, dearer cars
 concept    collisions are no longer staged, and glass is claimed that never broke
 nulls      seven in ten cells of ``garage_id`` and ``police_report`` are empty
 units      ``amount`` is in cents: a hundred times as large

@@ -38,7 +38,8 @@ _SECOND_SHARE = 0.25  # of the policies are sold to somebody who has one already
 _LONGEST_BETWEEN = 1825  # days between the two
 _FIRST_DAY = LONGEST_TENURE + LONGEST_DELAY + _LONGEST_BETWEEN + 1  # so that no day in a number is below 0
 
-_STORM_RATE = 0.15  # chance of a hailstorm on a midsummer day, for each region
+_STORM_RATE = 0.15  # chance of a hailstorm on a midsummer day, for each region (chosen)
+_WINTER = 0.15  # of it on a day in midwinter (chosen)
 _MIDSUMMER = 182  # day of the year; the season is May to August, as in Verti's Hagel-Atlas (2024)
 
 _TRAITS = (
@@ -159,13 +160,13 @@ def ring_phones(world: World, agent: Ints, which: Ints) -> Ints:
 def hail(world: World, day: Ints, region: Ints) -> Floats:
     """How hard it hails on each day in each region: 0 on most, and 1 in the mean of the storms."""
     place = day * len(REGIONS) + region
-    season = (0.5 + 0.5 * np.cos(2 * np.pi * (world.day_of_year(day) - _MIDSUMMER) / YEAR)) ** 2
-    storm = world.uniform("storm", place) < _STORM_RATE * season
+    summer = (0.5 + 0.5 * np.cos(2 * np.pi * (world.day_of_year(day) - _MIDSUMMER) / YEAR)) ** 2
+    storm = world.uniform("storm", place) < _STORM_RATE * (_WINTER + (1 - _WINTER) * summer)
     return np.where(storm, 0.6 - 0.4 * np.log(world.uniform("severity", place)), 0.0)
 
 
-USUAL_HAIL = _STORM_RATE * 3 / 8
-"""Mean of `hail` over a year: that of its season is 3 / 8."""
+USUAL_HAIL = _STORM_RATE * (_WINTER + (1 - _WINTER) * 3 / 8)
+"""Mean of `hail` over a year: that of its summer is 3 / 8."""
 
 
 def hashed_uniform(number: Ints, salt: int) -> Floats:
