@@ -18,19 +18,21 @@ setup: .venv/dev.stamp ## make .venv with all that development needs (PYTHON=pyt
 lock: .venv/uv.stamp ## re-make requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
 	@sh deploy/local/lock.sh $(if $(UPGRADE),--upgrade)
 
-run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a generated book (CLAIMS= WEEKS= SEED=); AS_OF=date
+run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a generated book (CLAIMS= WEEKS= SEED= DRIFT=); AS_OF=date
 	@$(BIN)/python -m deploy.local.run $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) $(call ASKED,AS_OF,as-of) \
-		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
+		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) $(call ASKED,DRIFT,drift)
 
 run-docker: images .venv/run.stamp ## the same in containers, each as large as its task on ECS; results in .claimsight/docker
 	@$(BIN)/python -m deploy.local.run --docker $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) \
-		$(call ASKED,AS_OF,as-of) $(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
+		$(call ASKED,AS_OF,as-of) $(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) \
+		$(call ASKED,DRIFT,drift)
 
 simulate: OUT ?= .claimsight/book
 simulate: export OUT := $(OUT)
-simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS= SEED=
+simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS= SEED= PHOTOS=share DRIFT=covariate@60,...
 	@$(BIN)/python -m deploy.local.simulate $(call ASKED,OUT,out) \
-		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed)
+		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) \
+		$(call ASKED,PHOTOS,photos) $(call ASKED,DRIFT,drift)
 
 test: .venv/dev.stamp ## run all tests and the examples in docstrings; those of the images where there is an engine or may be one
 	@BUILDKIT_PROGRESS=quiet $(MAKE) --no-print-directory images || [ -z "$$REQUIRE_CONTAINER" ]

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from deploy.local.simulate import simulate
+from deploy.local.simulate import BookError, simulate
 from shared.errors import ConfigError, DataError
 
 CLAIMS, WEEKS, SEED = 26_000, 104, 7
+PHOTOS = 0.02
+"""Share of the demo's claims whose photos are there."""
+KINDS = ("claims", "outcomes", "reference", "photos")
+"""Folders of a line of business in the drop."""
 START = date(2024, 1, 1)
 WEEKLY = 12
 """Last weeks of the book that arrive one by one; those before them are there already when the team starts."""
@@ -50,7 +55,7 @@ class Plan:
 
 
 def plan_files(data: Path | None, line: str, drop: Path, as_of: datetime) -> Plan:
-    """Plan to drop a file (or a folder's ``claims/`` and ``outcomes/``) at once.
+    """Plan to drop a file (or a folder's ``claims/``, ``outcomes/`` and so on) at once.
 
     Raises
     ------
@@ -65,12 +70,12 @@ def plan_files(data: Path | None, line: str, drop: Path, as_of: datetime) -> Pla
     elif data.is_dir():
         files = [
             (file, target / kind / file.relative_to(data / kind))
-            for kind in ("claims", "outcomes")
+            for kind in KINDS
             for file in sorted((data / kind).rglob("*"))
             if file.is_file()
         ]
         if not files:
-            raise DataError(f"{data}: no file below claims/ or outcomes/ in it")
+            raise DataError(f"{data}: no file below {', '.join(f'{kind}/' for kind in KINDS)} in it")
     elif data.is_file():
         files = [(data, target / "claims" / data.name)]
     else:
@@ -80,15 +85,15 @@ def plan_files(data: Path | None, line: str, drop: Path, as_of: datetime) -> Pla
     return Plan((Step(as_of, changed),), datetime(1970, 1, 1, tzinfo=UTC))
 
 
-def plan_book(home: Path, claims: int, weeks: int, seed: int) -> Plan:
+def plan_book(home: Path, claims: int, weeks: int, seed: int, drift: str = "") -> Plan:
     """Generate the demo book, unless it is there, and plan its weeks.
 
     Raises
     ------
     ConfigError
-        Another book was begun here.
+        Another book was begun here, or there is none as asked.
     """
-    asked = {"claims": claims, "weeks": weeks, "seed": seed}
+    asked = {"claims": claims, "weeks": weeks, "seed": seed, "drift": drift}
     book, state = home / "book", home / "book.json"
     begun = json.loads(state.read_text()) if state.exists() else None
     if begun is not None and begun["asked"] != asked:
@@ -96,7 +101,10 @@ def plan_book(home: Path, claims: int, weeks: int, seed: int) -> Plan:
         raise ConfigError(f"{home} holds the book of {told}; ask for that one, or run make clean first")
     if begun is None:
         shutil.rmtree(book, ignore_errors=True)
-        simulate(book, claims, weeks, seed, START)
+        try:
+            simulate(book, claims, weeks, seed, START, photos=PHOTOS, drift=drift)
+        except BookError as error:
+            raise ConfigError(str(error)) from None
         begun = {"asked": asked, "as_of": None}
         _write(state, begun)
     reached = datetime.fromisoformat(begun["as_of"]) if begun["as_of"] else datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,11 +123,18 @@ def plan_book(home: Path, claims: int, weeks: int, seed: int) -> Plan:
 def _steps(book: Path, drop: Path) -> list[Step]:
     by_day: dict[str, list[tuple[Path, Path]]] = {}
     for file in sorted(book.glob("*/*.csv")):
-        by_day.setdefault(file.stem[-10:], []).append((file, drop / file.parent.name / file.name))
+        files = [file, *(_photos(book, file) if file.parent.name == "claims" else ())]
+        by_day.setdefault(file.stem[-10:], []).extend((each, drop / each.relative_to(book)) for each in files)
     days = sorted(by_day)
     archive = max(len(days) - WEEKLY, 1)
     steps = [_step(days[archive - 1], [pair for day in days[:archive] for pair in by_day[day]])]
     return steps + [_step(day, by_day[day]) for day in days[archive:]]
+
+
+def _photos(book: Path, claims: Path) -> Iterator[Path]:
+    """Photos of a week's claims."""
+    for claim_id in re.findall(rb"^C\d+", claims.read_bytes(), re.MULTILINE):
+        yield from sorted((book / "photos" / claim_id.decode()).glob("*"))
 
 
 def _step(day: str, files: list[tuple[Path, Path]]) -> Step:

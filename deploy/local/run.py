@@ -136,6 +136,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--weeks", type=int, default=drops.WEEKS, help="weeks of the demo book (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=drops.SEED, help="seed of the demo book (default: %(default)s)")
+    parser.add_argument(
+        "--drift", default="", help="what changes in the demo book, such as covariate@60 (default: none)"
+    )
     return parser.parse_args()
 
 
@@ -172,7 +175,7 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
     if is_demo and arguments.as_of:
         raise ConfigError("AS_OF goes with DATA: the clock of the demo book moves with its weeks")
     if is_demo:
-        plan = drops.plan_book(home, arguments.claims, arguments.weeks, arguments.seed)
+        plan = drops.plan_book(home, arguments.claims, arguments.weeks, arguments.seed, arguments.drift)
     else:
         plan = drops.plan_files(arguments.data, contract.name, drop, arguments.as_of or datetime.now(UTC))
     logs = home / "logs"

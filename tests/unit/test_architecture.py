@@ -16,10 +16,6 @@ CODE = sorted(path for folder in ("shared", "jobs", "deploy") for path in (ROOT 
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
-LONG = {
-    "deploy/local/book.py",  # one model of one book, read from top to bottom; half of it is its constants
-    "tests/unit/test_simulate.py",  # the book's own checks, as long as the book
-}
 AMBIENT = {"open", "input", "print", "environ", "environb", "getenv", "now", "today", "utcnow"}
 """Names by which code reaches its surroundings or the clock."""
 
@@ -51,7 +47,7 @@ def test_a_stage_only_gathers_decides_and_applies(path: Path) -> None:
     assert len(path.read_text().splitlines()) < 60
 
 
-@pytest.mark.parametrize("path", [path for path in CODE + TESTS if _name(path) not in LONG], ids=_name)
+@pytest.mark.parametrize("path", CODE + TESTS, ids=_name)
 def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
     """Every file is under 400 lines."""
     assert len(path.read_text().splitlines()) < 400

@@ -1,23 +1,28 @@
-"""The generated book: its files, its truth and its dirt."""
+"""The files of the generated book, and how it is asked for."""
 
 from __future__ import annotations
 
 import csv
+import os
 import re
+import subprocess
+import sys
+import time
 from datetime import date, timedelta
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 import pytest
 
-from deploy.local import simulate as simulation
-from deploy.local.book import COLUMNS, MECHANISMS, create_world, draw_week, weekly_counts
-from deploy.local.dirt import KINDS, csv_bytes
-from deploy.local.simulate import Book, BookError, main, simulate
-
-START = date(2024, 1, 1)
-CLAIMS, WEEKS = 26_000, 104
+from deploy.local.simulate import Book, BookError, simulate
+from deploy.local.simulate import book as booking
+from deploy.local.simulate import write as writing
+from deploy.local.simulate.__main__ import main
+from deploy.local.simulate.book import weekly_counts
+from deploy.local.simulate.claims import COLUMNS
+from deploy.local.simulate.dirt import csv_bytes
+from tests.book_factory import CLAIMS, START, WEEKS, all_bytes, drop_date
+from tests.factories import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +48,9 @@ def outcomes(folder: Path, book: Book) -> pl.DataFrame:
     """Read all outcomes, with the date of their file as ``drop``."""
     schema = {"claim_id": pl.String, "is_fraud": pl.String, "decided_at": pl.Date, "source": pl.String}
     return pl.concat(
-        pl.read_csv(path, schema=schema).with_columns(drop=pl.lit(_drop_date(path)))
+        pl.read_csv(path, schema=schema).with_columns(drop=pl.lit(drop_date(path)))
         for path in sorted((folder / "outcomes").iterdir())
     )
-
-
-@pytest.fixture(scope="module")
-def clean() -> pl.DataFrame:
-    """Draw a clean book of the same size, typed, with its truth beside it."""
-    counts = weekly_counts(CLAIMS, WEEKS, START)
-    world = create_world(7, START, int(counts[0]))
-    firsts = np.cumsum(counts) - counts
-    weeks = [draw_week(world, week, int(counts[week]), int(firsts[week]), dirty=0.0) for week in range(WEEKS)]
-    rows = pl.read_csv(csv_bytes(pl.concat(week.rows for week in weeks)))
-    return rows.join(pl.concat(week.truth for week in weeks), on="claim_id").with_columns(pl.col("is_fraud") == "Y")
-
-
-def _drop_date(path: Path) -> date:
-    return date.fromisoformat(path.stem.split("-", 1)[1])
 
 
 def _read_rows(path: Path) -> list[list[str]]:
@@ -71,37 +61,60 @@ def _read_rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def _all_bytes(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def _average_precision(fraud: pl.Series, score: pl.Series) -> float:
-    """Mean over the frauds of the precision at their rank; as scikit-learn's where no scores tie."""
-    ranked = fraud.gather(score.arg_sort(descending=True))
-    return (ranked.cum_sum() / pl.int_range(1, len(ranked) + 1, eager=True)).filter(ranked).mean()
-
-
-def _area_under_curve(fraud: pl.Series, score: pl.Series) -> float:
-    """Chance that a fraud scores above an honest claim, ties halved: Mann and Whitney's U."""
-    frauds = fraud.sum()
-    return (score.rank().filter(fraud).mean() - (frauds + 1) / 2) / (len(fraud) - frauds)
-
-
 def test_same_arguments_give_the_same_bytes(tmp_path: Path) -> None:
     """Two runs with the same arguments write the same files byte for byte, also over one another."""
     simulate(tmp_path / "a", 300, 6, 5, START, dirty=0.2)
     simulate(tmp_path / "b", 300, 6, 5, START, dirty=0.2)
-    first = _all_bytes(tmp_path / "a")
-    assert first == _all_bytes(tmp_path / "b")
+    first = all_bytes(tmp_path / "a")
+    assert first == all_bytes(tmp_path / "b")
     simulate(tmp_path / "b", 300, 6, 5, START, dirty=0.2)
-    assert first == _all_bytes(tmp_path / "b")
+    assert first == all_bytes(tmp_path / "b")
+
+
+def test_threads_do_not_change_the_bytes(tmp_path: Path) -> None:
+    """One thread and three write the same files."""
+    books = []
+    for threads in ("1", "3"):
+        command = [sys.executable, "-m", "deploy.local.simulate", "--out", tmp_path / threads, "--claims", "5000"]
+        environment = os.environ | {"POLARS_MAX_THREADS": threads, "PYTHONPATH": str(ROOT)}
+        subprocess.run([*command, "--weeks", "2", "--photos", "0.01"], env=environment, check=True, capture_output=True)
+        books.append(all_bytes(tmp_path / threads))
+    assert books[0] == books[1]
+
+
+def test_large_week_is_drawn_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A week beyond the largest part is one file all the same: a header, rising ids, all of the week's days."""
+    monkeypatch.setattr(booking, "LARGEST_PART", 300)
+    simulate(tmp_path, 1000, 1, 7, START, dirty=0.0)
+    claims = pl.read_csv(tmp_path / "claims" / "claims-2024-01-08.csv")
+    assert claims["claim_id"].to_list() == [f"C{number:010}" for number in range(1000)]
+    assert claims["reported_on"].is_sorted()
+    assert claims["reported_on"].n_unique() == 7
+    assert len(pl.read_csv(tmp_path / "truth.csv")) == 1000
+
+
+def test_stopped_run_leaves_no_partial_file(tmp_path: Path) -> None:
+    """A generation that is told to stop ends at once and leaves whole files only."""
+    command = [sys.executable, "-m", "deploy.local.simulate", "--out", tmp_path, "--claims", "5000000"]
+    running = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    try:
+        while not list((tmp_path / "claims").glob("claims-*.csv")):
+            assert running.poll() is None
+            time.sleep(0.05)
+        running.terminate()
+        assert running.wait(30) == 143
+    finally:
+        running.kill()
+    names = {name.rpartition("/")[2] for name in all_bytes(tmp_path)}
+    assert names
+    assert all(name.startswith(("claims-", "outcomes-")) for name in names)
 
 
 def test_another_seed_gives_another_book(tmp_path: Path) -> None:
     """A different seed changes the claims of every week."""
     simulate(tmp_path / "a", 300, 6, 5, START)
     simulate(tmp_path / "b", 300, 6, 6, START)
-    first, second = _all_bytes(tmp_path / "a"), _all_bytes(tmp_path / "b")
+    first, second = all_bytes(tmp_path / "a"), all_bytes(tmp_path / "b")
     assert all(first[name] != second[name] for name in first if name.startswith("claims"))
 
 
@@ -110,7 +123,7 @@ def test_longer_book_begins_like_the_shorter(tmp_path: Path) -> None:
     counts = weekly_counts(600, 30, START)
     simulate(tmp_path / "long", 600, 30, 5, START, dirty=0.1)
     simulate(tmp_path / "short", int(counts[:17].sum()), 17, 5, START, dirty=0.1)
-    long, short = _all_bytes(tmp_path / "long"), _all_bytes(tmp_path / "short")
+    long, short = all_bytes(tmp_path / "long"), all_bytes(tmp_path / "short")
     assert long["truth.csv"].startswith(short.pop("truth.csv"))
     assert len(short) == 34
     assert all(long[name] == content for name, content in short.items())
@@ -119,11 +132,11 @@ def test_longer_book_begins_like_the_shorter(tmp_path: Path) -> None:
 def test_counts_add_up(folder: Path, book: Book, truth: pl.DataFrame, outcomes: pl.DataFrame) -> None:
     """The files hold the claims asked for plus the repeated rows, and the summary says what the files hold."""
     rows = [row for path in (folder / "claims").iterdir() for row in _read_rows(path)]
-    files = list(_all_bytes(folder))
+    files = list(all_bytes(folder))
     repeated = len(rows) - len(set(map(tuple, rows)))
     assert repeated > 0
     assert len(rows) == CLAIMS + repeated
-    assert book == Book(CLAIMS, book.dirty, len(outcomes), int(truth["is_fraud"].sum()), len(files))
+    assert book == Book(CLAIMS, book.dirty, len(outcomes), int(truth["is_fraud"].sum()), 0, len(files))
     assert len(files) == 2 * WEEKS + 1
     assert truth["claim_id"].is_unique().all()
     assert CLAIMS - len(truth) == sum(row[0] == "" for row in rows)
@@ -141,19 +154,21 @@ def test_claims_are_reported_in_the_week_before_their_drop(folder: Path, book: B
     """A file holds the claims reported in the seven days before its date, after their loss and their policy's start."""
     for path in (folder / "claims").iterdir():
         for row in map(lambda cells: dict(zip(COLUMNS, cells, strict=False)), _read_rows(path)):
-            assert _drop_date(path) - timedelta(days=7) <= date.fromisoformat(row["reported_on"]) < _drop_date(path)
+            if not row["reported_on"]:
+                continue
+            assert drop_date(path) - timedelta(days=7) <= date.fromisoformat(row["reported_on"]) < drop_date(path)
             if re.fullmatch(r"\d{4}-\d\d-\d\d", row["loss_on"]) and not row["loss_on"].endswith("-02-31"):
                 assert row["policy_start"] <= row["loss_on"] <= row["reported_on"]
 
 
 def test_outcomes_come_weeks_after_the_report(folder: Path, outcomes: pl.DataFrame, truth: pl.DataFrame) -> None:
-    """Each outcome is of a known claim, decided 2 to 12 weeks after its report and dropped in the week after that."""
-    reported = {
-        row[0]: date.fromisoformat(row[3]) for path in (folder / "claims").iterdir() for row in _read_rows(path)
-    }
-    days = [(when - reported[claim]).days for claim, when in outcomes.select("claim_id", "decided_at").iter_rows()]
+    """Each outcome is of a known claim, decided 2 to 16 weeks after its report and dropped in the week after that."""
+    rows = [row for path in (folder / "claims").iterdir() for row in _read_rows(path)]
+    reported = {row[0]: date.fromisoformat(row[4]) for row in rows if row[4]}
+    decided = outcomes.filter(pl.col("claim_id").is_in(list(reported)))
+    days = [(when - reported[claim]).days for claim, when in decided.select("claim_id", "decided_at").iter_rows()]
     assert min(days) == 14
-    assert max(days) == 84
+    assert max(days) == 112
     late = (outcomes["drop"] - outcomes["decided_at"]).dt.total_days()
     assert late.is_between(1, 7).all()
     assert outcomes["claim_id"].is_unique().all()
@@ -163,7 +178,7 @@ def test_outcomes_come_weeks_after_the_report(folder: Path, outcomes: pl.DataFra
 
 def test_investigators_choose_and_err(outcomes: pl.DataFrame, truth: pl.DataFrame) -> None:
     """Three claims in ten are investigated, richer in fraud than the rest, and about 2 % are decided wrongly."""
-    mature = truth.head(CLAIMS * (WEEKS - 13) // WEEKS)  # decided before the last week, all of them
+    mature = truth.head(CLAIMS * (WEEKS - 17) // WEEKS)  # decided before the last week, all of them
     decided = mature.join(outcomes, on="claim_id", suffix="_found")
     assert len(decided) / len(mature) == pytest.approx(0.30, abs=0.01)
     assert 1.5 < decided["is_fraud"].mean() / mature["is_fraud"].mean() < 3.0
@@ -171,158 +186,9 @@ def test_investigators_choose_and_err(outcomes: pl.DataFrame, truth: pl.DataFram
     assert wrong.mean() == pytest.approx(0.02, abs=0.006)
 
 
-def test_prevalence_and_attainable_score(truth: pl.DataFrame) -> None:
-    """About one claim in 25 is a fraud, and the best ranking of the claims is good and far from perfect."""
-    assert 0.03 < truth["is_fraud"].mean() < 0.05
-    assert 0.35 < _average_precision(truth["is_fraud"], truth["fraud_probability"]) < 0.55
-
-
-def test_probabilities_are_calibrated(truth: pl.DataFrame) -> None:
-    """In each bin of fraud probability, the share of frauds is the mean probability up to chance."""
-    bins = (
-        truth.sort("fraud_probability")
-        .group_by(pl.int_range(pl.len()) // 1300)
-        .agg(
-            share=pl.col("is_fraud").mean(),
-            mean=pl.col("fraud_probability").mean(),
-            error=(pl.col("fraud_probability") * (1 - pl.col("fraud_probability"))).sum().sqrt() / pl.len(),
-        )
-    )
-    assert len(bins) >= 20
-    assert ((bins["share"] - bins["mean"]).abs() < 4 * bins["error"]).all()
-
-
-def test_mechanisms_label_the_frauds(truth: pl.DataFrame) -> None:
-    """Every fraud has a mechanism, every mechanism has its frauds, and an honest claim has none."""
-    assert set(truth.filter("is_fraud")["mechanism"]) == {*MECHANISMS, "opportunist"}
-    assert set(truth.filter(~pl.col("is_fraud"))["mechanism"]) == {"none"}
-
-
-def test_no_level_gives_fraud_away(clean: pl.DataFrame) -> None:
-    """No level of any column with at least 20 claims is fraud in more than 45 % of them."""
-    for column in COLUMNS:
-        levels = clean.group_by(column).agg(pl.len(), pl.col("is_fraud").mean()).filter(pl.col("len") >= 20)
-        assert levels.is_empty() or levels["is_fraud"].max() < 0.45, column
-
-
-def test_no_column_decides_alone(clean: pl.DataFrame) -> None:
-    """Each column by itself, the age of the policy among them, ranks the claims far worse than the truth does."""
-    fraud = clean["is_fraud"]
-    tenure = (pl.col("loss_on").str.to_date() - pl.col("policy_start").str.to_date()).dt.total_days()
-    claims = clean.select(*COLUMNS[6:], tenure=tenure)
-    areas = {}
-    for column in claims:
-        score = column if column.dtype.is_numeric() else clean.select(pl.mean("is_fraud").over(column.name)).to_series()
-        area = _area_under_curve(fraud, score)
-        areas[column.name] = max(area, 1 - area)
-    assert len(areas) == 18
-    assert max(areas.values()) < 0.8, areas
-    assert _area_under_curve(fraud, clean["fraud_probability"]) > 0.85
-
-
-def test_sex_causes_no_fraud(clean: pl.DataFrame) -> None:
-    """Both sexes have the same fraud probability up to chance."""
-    women, men = (clean.filter(pl.col("sex") == sex)["fraud_probability"] for sex in ("F", "M"))
-    error = (women.var() / len(women) + men.var() / len(men)) ** 0.5
-    assert abs(women.mean() - men.mean()) < 4 * error
-
-
-def test_policy_stays_the_same_policy(clean: pl.DataFrame) -> None:
-    """A policy that comes back with another claim has the same holder, start, sex, region, channel and agent."""
-    fixed = ("claimant_id", "policy_start", "sex", "region", "channel", "agent_id", "deductible")
-    assert clean["policy_id"].n_unique() < len(clean)
-    assert clean.select("policy_id", *fixed).unique().height == clean["policy_id"].n_unique()
-
-
-def test_amounts_grow_and_claims_grow(clean: pl.DataFrame) -> None:
-    """The second year has about 5 % more claims than the first, and larger ones."""
-    years = (
-        clean.group_by(pl.col("reported_on").str.head(4))
-        .agg(pl.len(), pl.col("amount").log().mean())
-        .sort("reported_on")
-    )
-    assert years["len"][1] / years["len"][0] == pytest.approx(1.05, abs=0.02)
-    assert years["amount"][1] > years["amount"][0]
-
-
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.1])
-def test_dirty_share(share: float) -> None:
-    """The share of dirty rows is the one asked for, up to chance."""
-    rows = draw_week(create_world(3, START, 20_000), 0, 20_000, 0, share).rows
-    assert rows["kind"].count() == pytest.approx(20_000 * share, abs=4 * (20_000 * share) ** 0.5)
-
-
 def test_book_has_about_one_dirty_row_in_a_hundred(book: Book) -> None:
     """By default one row in a hundred is dirty."""
     assert book.dirty == pytest.approx(CLAIMS / 100, rel=0.3)
-
-
-@pytest.fixture(scope="module")
-def spoilt() -> dict[str, list[dict[str, str]]]:
-    """By kind of dirt, the rows of a very dirty file, each a dict; cells too many are under None."""
-    rows = draw_week(create_world(3, START, 500), 0, 500, 0, dirty=0.8).rows
-    read = csv.DictReader(csv_bytes(rows).decode("latin-1").splitlines())
-    found: dict[str, list[dict[str, str]]] = {}
-    for kind, row in zip(rows["kind"].fill_null("clean"), read, strict=True):
-        found.setdefault(kind, []).append(row)
-    return found
-
-
-@pytest.mark.parametrize(
-    ("kind", "column", "pattern"),
-    [
-        ("impossible_date", "loss_on", r"202\d-02-31"),
-        ("other_date_format", "loss_on", r"\d\d/\d\d/202\d"),
-        ("negative_amount", "amount", r"-\d+\.\d\d"),
-        ("text_amount", "amount", r"\d+,\d\d EUR"),
-        ("unknown_peril", "peril", "earthquake"),
-        ("missing_claim_id", "claim_id", ""),
-        ("missing_amount", "amount", ""),
-        ("impossible_age", "driver_age", "240"),
-        ("field_too_few", "hour", "None"),
-        ("field_too_many", None, r"\['0'\]"),
-        ("invalid_utf8", "region", "[a-z]+\xe9"),
-    ],
-)
-def test_dirt_is_what_its_kind_says(
-    spoilt: dict[str, list[dict[str, str]]], kind: str, column: str | None, pattern: str
-) -> None:
-    """Each kind of dirt spoils its own cell."""
-    assert all(re.fullmatch(pattern, str(row[column])) for row in spoilt[kind])
-
-
-def test_every_kind_of_dirt_occurs(spoilt: dict[str, list[dict[str, str]]]) -> None:
-    """A very dirty file has rows of all kinds, and clean ones without any fault."""
-    assert set(spoilt) == {*KINDS, "clean"}
-    for row in spoilt["clean"]:
-        assert None not in row
-        assert None not in row.values()
-        assert re.fullmatch(r"C\d{10}", row["claim_id"])
-        assert date.fromisoformat(row["loss_on"]) <= date.fromisoformat(row["reported_on"])
-        assert float(row["amount"]) > 0
-        assert row["region"].isascii()
-
-
-def test_repeated_rows_repeat_a_row_of_their_file(spoilt: dict[str, list[dict[str, str]]]) -> None:
-    """A repeated row is the exact copy of a clean row of the same file."""
-    assert all(row in spoilt["clean"] for row in spoilt["duplicate"])
-
-
-def test_invalid_byte_is_no_utf8() -> None:
-    """A file with a row of that kind cannot be decoded as UTF-8."""
-    rows = draw_week(create_world(3, START, 500), 0, 500, 0, dirty=0.8).rows
-    with pytest.raises(UnicodeDecodeError):
-        csv_bytes(rows).decode()
-
-
-def test_dirt_changes_nothing_else() -> None:
-    """The share of dirt changes neither truth nor outcomes of the claims that keep their id."""
-    world = create_world(3, START, 500)
-    pure, soiled = draw_week(world, 4, 500, 0, dirty=0.0), draw_week(world, 4, 500, 0, dirty=0.5)
-    kept = pl.col("claim_id").is_in(soiled.truth["claim_id"].implode())
-    assert len(soiled.truth) < 500
-    assert pure.truth.filter(kept).equals(soiled.truth)
-    assert pure.outcomes.filter(kept).equals(soiled.outcomes)
 
 
 def test_smallest_book(tmp_path: Path) -> None:
@@ -336,16 +202,16 @@ def test_failure_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.Monk
     """A run that fails on the way leaves whole files only, and no truth."""
     written = []
 
-    def fail_on_third(rows: pl.DataFrame) -> bytes:
+    def fail_on_third(rows: pl.DataFrame, *, header: bool) -> bytes:
         written.append(rows)
         if len(written) == 3:
             raise OSError(28, "No space left on device")
-        return csv_bytes(rows)
+        return csv_bytes(rows, header=header)
 
-    monkeypatch.setattr(simulation, "csv_bytes", fail_on_third)
+    monkeypatch.setattr(writing, "csv_bytes", fail_on_third)
     with pytest.raises(OSError, match="No space left"):
         simulate(tmp_path, 300, 6, 5, START)
-    assert set(_all_bytes(tmp_path)) == {
+    assert set(all_bytes(tmp_path)) == {
         f"{kind}/{kind}-2024-01-{day}.csv" for kind in ("claims", "outcomes") for day in ("08", "15")
     }
 
@@ -358,6 +224,13 @@ def test_failure_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.Monk
         (["--seed", "-1"], "seed must be at least 0"),
         (["--dirty", "1.5"], "dirty must be a share from 0 to 1"),
         (["--dirty", "nan"], "dirty must be a share from 0 to 1"),
+        (["--photos", "-0.1"], "photos must be a share from 0 to 1"),
+        (["--drift", "covariate"], "drift 'covariate' is not like covariate@60"),
+        (["--drift", "units@-3"], "drift 'units@-3' is not like covariate@60"),
+        (["--drift", "weather@60"], "drift 'weather' is none of covariate, concept, nulls, units, delay, selection"),
+        (["--drift", "units@105"], "drift 'units@105' is not in weeks 1 to 104"),
+        (["--drift", "units@0"], "drift 'units@0' is not in weeks 1 to 104"),
+        (["--drift", "units@5,units@9"], "drift 'units' is asked for twice"),
         (["--start", "2024-01-02"], "start must be a Monday"),
         (["--start", "2024-02-31"], "argument --start"),
         (["--claims", "900000", "--weeks", "900000"], "end after the last year"),
@@ -380,8 +253,8 @@ def test_wrong_arguments_are_refused(
 
 def test_all_wrong_arguments_are_named_at_once(tmp_path: Path) -> None:
     """Several wrong arguments are refused in one go."""
-    with pytest.raises(BookError, match=r"weeks.*seed.*Monday"):
-        simulate(tmp_path, 10, 0, -1, date(2024, 1, 3))
+    with pytest.raises(BookError, match=r"weeks.*seed.*dirty.*photos.*Monday.*storm.*units"):
+        simulate(tmp_path, 10, 0, -1, date(2024, 1, 3), 2.0, 2.0, "storm@1 units")
 
 
 def test_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -396,10 +269,10 @@ def test_folder_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest
 def test_two_books_are_not_mixed(tmp_path: Path) -> None:
     """A folder with weeks that the new book would not overwrite is refused and left as it was."""
     simulate(tmp_path, 50, 5, 1, START)
-    before = _all_bytes(tmp_path)
+    before = all_bytes(tmp_path)
     with pytest.raises(BookError, match=r"claims-2024-02-05\.csv: empty it first"):
         simulate(tmp_path, 50, 4, 1, START)
-    assert before == _all_bytes(tmp_path)
+    assert before == all_bytes(tmp_path)
 
 
 def test_summary_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,8 @@ import polars as pl
 
 KINDS = (
     "impossible_date", "other_date_format", "negative_amount", "text_amount", "unknown_peril", "missing_claim_id",
-    "missing_amount", "impossible_age", "field_too_few", "field_too_many", "duplicate", "invalid_utf8",
+    "missing_amount", "impossible_age", "missing_report", "time_for_hour", "field_too_few", "field_too_many",
+    "duplicate", "invalid_utf8",
 )  # fmt: skip
 """The kinds of dirty row, equally frequent."""
 
@@ -62,10 +63,12 @@ def mangle(claims: pl.DataFrame, kinds: pl.Series, rng: np.random.Generator) -> 
                 ("text_amount", amount.str.replace(".", ",", literal=True) + " EUR"),
                 ("missing_amount", pl.lit(None)),
             ),
+            spoil("reported_on", ("missing_report", pl.lit(None))),
             spoil("driver_age", ("impossible_age", pl.lit("240"))),
             spoil("region", ("invalid_utf8", pl.col("region") + _BAD_BYTE)),
             spoil(
                 "hour",
+                ("time_for_hour", pl.col("hour") + ":30"),
                 ("field_too_few", pl.lit(_LOST_FIELD)),
                 ("field_too_many", pl.col("hour") + _EXTRA_FIELD + "0"),
             ),
@@ -73,18 +76,20 @@ def mangle(claims: pl.DataFrame, kinds: pl.Series, rng: np.random.Generator) -> 
     )
 
 
-def csv_bytes(rows: pl.DataFrame) -> bytes:
+def csv_bytes(rows: pl.DataFrame, *, header: bool = True) -> bytes:
     r"""Write a claims file, with the breaches of CSV and UTF-8 that its dirty rows call for.
 
     Parameters
     ----------
     rows : polars.DataFrame
         ``Week.rows``.
+    header : bool
+        Whether to begin with one: not for the second part of a file.
 
     Returns
     -------
     bytes
-        A header and a line for each row, LF at the end of each, quoted as RFC 4180 has it where a cell needs it.
+        The header and a line for each row, LF at the end of each, quoted as RFC 4180 has it where a cell needs it.
 
     Examples
     --------
@@ -92,7 +97,7 @@ def csv_bytes(rows: pl.DataFrame) -> bytes:
     >>> csv_bytes(pl.DataFrame({"claim_id": ["C1"], "kind": [None]}))
     b'claim_id\nC1\n'
     """
-    text = rows.drop("kind").write_csv().encode()
+    text = rows.drop("kind").write_csv(include_header=header).encode()
     # 0xE9 is Latin-1's e acute, and no UTF-8 when an ASCII byte follows it
     for mark, instead in (("," + _LOST_FIELD, b""), (_EXTRA_FIELD, b","), (_BAD_BYTE, b"\xe9")):
         text = text.replace(mark.encode(), instead)
