@@ -1,7 +1,8 @@
-"""Bring what senders dropped into Postgres: checked, each row once, bad ones set aside with their reason."""
+"""Bring what senders dropped into Postgres: each row once, bad ones set aside; --discover FILE drafts a contract."""
 
 from __future__ import annotations
 
+from jobs.etl.discover.command import discovered
 from jobs.etl.load import Loaded, load_file
 from jobs.etl.store import Feed, feeds
 from shared import storage
@@ -45,14 +46,14 @@ def _load(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
 def _waiting(job: Job) -> list[tuple[Dropped, str, Feed]]:
     known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
     done = {(row["uri"], row["etag"]) for row in known}
-    files = [
-        (file, feed)
+    tagged = [
+        (file, file.etag, feed)
         for feed in feeds(job.contract)
         for file in storage.listing(job.settings.drop, f"{job.contract.name}/{feed.folder}")
     ]
-    tagged = [(file, file.etag, feed) for file, feed in files]
     return [item for item in tagged if (item[0].uri, item[1]) not in done]
 
 
 if __name__ == "__main__":
-    run("etl", __doc__, work)
+    if not discovered():
+        run("etl", __doc__, work)

@@ -314,16 +314,18 @@ def _column(
     # A pseudonym is text; so are its cells.
     unknown = [marker for marker in fact.unknown if marker not in common and (not silent or marker.lower() in MARKERS)]
     undecided = [word for word in parts.label.undecided if word not in unknown] if is_label and parts.label else []
-    lines: list[object] = ["", *table(("columns", name)), Line("dtype", dtype, _says(fact, dtype, silent, seen))]
+    lines: list[object] = ["", *table(("columns", name)), Line("dtype", dtype, "" if is_id else _says(fact, dtype, silent, seen))]
     if name != header:
         lines.append(Line("source", header))
     if (_has_gaps(fact) or undecided) and not (is_id or is_time):
-        share = 1 - (fact.filled + fact.misfits) / fact.rows
-        lines.append(Line("nullable", True, f"{share:.1%} missing or unknown{seen}" if share else ""))
+        gaps = fact.rows - fact.filled - fact.misfits
+        lines.append(Line("nullable", True, f"{gaps:,} of {fact.rows:,} rows lack it{seen}" if gaps else ""))
     if unknown or undecided:
-        lines.append(Line("na_values", [*unknown, *undecided], "taken for 'unknown'"))
+        lines.append(Line("na_values", [*unknown, *undecided], "" if fact.notes else "taken for 'unknown'"))
     if dtype == "category" and fact.complete and not is_label:
-        lines.append(Line("levels", fact.levels, f"each often, and in both halves of the rows{seen}"))
+        banded = sum(bool(re.search(r"\d", level)) for level in fact.levels) > len(fact.levels) / 2
+        order = "; if their order counts, sort them and add ordered = true" if banded else ""
+        lines.append(Line("levels", fact.levels, f"each in both halves of the rows{seen}{order}"))
     if dtype in ("date", "datetime") and form[0]:
         lines.append(Line("format", form[0], form[1]))
     if dtype in ("integer", "number"):
@@ -344,6 +346,8 @@ def _says(fact: Facts, dtype: DType, silent: bool, seen: str) -> str:
         return (f"{low} to {high}{seen}" if low != high else f"always {low}{seen}") + (
             "; the sender's code" if weigh("code", fact.header)[0] > 0 and dtype == "integer" else ""
         )
+    if dtype == "boolean":
+        return f"{' or '.join(fact.levels)}"
     if dtype in ("category", "text"):
         return f"{fact.distinct:,} different value{'s' if fact.distinct != 1 else ''}{seen}"
     return ""

@@ -66,7 +66,7 @@ class Cells:
     @classmethod
     def of(cls, header: str, text: pl.Series) -> Cells:
         """Count a column's text."""
-        clean = text.str.strip_chars().rename("value")
+        clean = text.rename("value").str.strip_chars()
         known = clean.filter(clean != "")
         counts = known.value_counts(sort=True, name="count").cast({"count": pl.Int64})
         half = len(clean) // 2
@@ -121,8 +121,8 @@ class Facts:
 
     @property
     def constant(self) -> bool:
-        """Whether it says the same of every row."""
-        return self.distinct <= 1
+        """Whether it says the same of every row, of which there are several."""
+        return self.distinct <= 1 < self.rows
 
 
 def facts_of(cells: Cells, tolerance: float) -> Facts:
@@ -334,18 +334,26 @@ def _as_text(cells: Cells, marks: pl.Series, known: pl.DataFrame) -> Facts:
     value = known["value"]
     words = (value.str.count_matches(r"\S+") * known["count"]).sum() / known["count"].sum()
     free = words > FREE_TEXT_WORDS and known.height > max(50, 0.3 * known["count"].sum())
-    few = known.height <= FEW_LEVELS
-    if few and "0" in value.to_list() and known.height > 3 and not value.filter(value != "0").str.contains(r"\d").any():
+    if known.height <= FEW_LEVELS + 1 and "0" in value.to_list() and known.height > 3 and not value.filter(value != "0").str.contains(r"\d").any():
         # The zero of a sender who writes words is no level.
         known, marks = known.filter(value != "0"), pl.concat([marks, pl.Series("value", ["0"])])
+    few = known.height <= FEW_LEVELS
     settled = bool(known["steady"].all()) and bool((known["count"] >= LEVEL_ROWS).all())
     sure = few and settled and known.height > 1 and weigh("open", cells.header)[0] <= 0
     long_numbers = bool(value.str.contains(r"^\d+$").all())
     notes = ("digits, but a code rather than a quantity",) if long_numbers else ()
     return _facts(
         cells, marks, known, "text" if free or known.height > 0.9 * known["count"].sum() > 45 else "category",
-        levels=tuple(known["value"].sort()) if few else (), complete=sure, free_text=free, notes=notes,
+        levels=_in_order(known["value"].to_list()) if few else (), complete=sure, free_text=free, notes=notes,
     )  # fmt: skip
+
+
+def _in_order(levels: list[str]) -> tuple[str, ...]:
+    """Sort levels by the calendar if they are its months or weekdays, else by the alphabet."""
+    for calendar in ("jan feb mar apr may jun jul aug sep oct nov dec".split(), "mon tue wed thu fri sat sun".split()):
+        if all(level[:3].lower() in calendar for level in levels):
+            return tuple(sorted(levels, key=lambda level: calendar.index(level[:3].lower())))
+    return tuple(sorted(levels))
 
 
 def _listed(numbers: Iterable[float]) -> str:

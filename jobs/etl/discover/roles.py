@@ -15,8 +15,8 @@ ENOUGH = {"id": 3, "event_time": 1, "label": 5, "amount": 3, "claimant": 6, "pii
 """Weight from which a header is taken for a part."""
 ID_SHARE, FILLED = 0.99, 0.95
 """Share of different values among an id's, and of filled cells of a date, below which a column cannot play the part."""
-PATTERN_SHARE, PATTERN_CELLS, PATTERN_LEAST = 0.6, 500, 5
-"""Share of cells of a personal shape, among so many of the most frequent values, and least number of them, to tell."""
+PATTERN_SHARE, PATTERN_CELLS = 0.6, 500
+"""Share of values of a personal shape, among so many of the most frequent ones, to tell."""
 
 _PATTERNS = {
     "e-mail addresses": r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$",
@@ -120,7 +120,7 @@ def guess_parts(table: Sequence[tuple[Cells, Facts]]) -> Parts:
     )
 
 
-def _says(found: list[str]) -> str:
+def _says(found: tuple[str, ...]) -> str:
     return f"its header says {', '.join(repr(word) for word in dict.fromkeys(found))}"
 
 
@@ -151,7 +151,7 @@ def _event_time(facts: list[Facts]) -> Guess | None:
     for fact in facts:
         dated = fact.dtype in ("date", "datetime") or fact.sql_dtype in ("date", "datetime") and fact.sql
         score = weigh("event_time", fact.header)[0]
-        if dated and score > -2 and fact.filled >= FILLED * fact.rows and fact.distinct > 1 and fact.filled:
+        if dated and score > -2 and fact.filled >= FILLED * fact.rows and fact.filled and not fact.constant:
             ranked.append((score, fact))
     ranked.sort(key=lambda one: -one[0])
     if not ranked or (ranked[0][0] < ENOUGH["event_time"] and len(ranked) > 1):
@@ -214,6 +214,8 @@ def _label(table: Sequence[tuple[Cells, Facts]]) -> tuple[LabelGuess | None, Gue
     ranked = []
     for cells, fact in table:
         score, found = weigh("label", fact.header)
+        if cells.values.height > _MOST_WORDS:
+            continue
         decided = cells.values.filter(
             ~cells.values["value"].is_in(fact.unknown) & ~cells.values["value"].str.to_lowercase().is_in(list(UNDECIDED))
         )
@@ -224,7 +226,7 @@ def _label(table: Sequence[tuple[Cells, Facts]]) -> tuple[LabelGuess | None, Gue
     ranked.sort(key=lambda one: (-one[0], not one[1]))
     if ranked and ranked[0][0] >= ENOUGH["label"]:
         return _judged(*ranked[0][2:]), None
-    decisions = r"\b(status|decision|approved|denied|rejected|investigated|result|genehmigt)\b"
+    decisions = r"\b(claim|case|investigation) (status|result|state)\b|\b(decision|approved|denied|rejected|genehmigt)\b"
     for _, binary, _, _, _, fact in ranked:
         if binary and re.search(decisions, words_of(fact.header)):
             return None, Guess(fact.header, "two values, and its header speaks of a decision, though not of fraud")
@@ -236,7 +238,7 @@ def _verdict(word: str) -> bool | None:
     return True if lower in FRAUD else False if lower in NOT_FRAUD else None
 
 
-def _judged(words: dict[str, int], found: list[str], cells: Cells, fact: Facts) -> LabelGuess:
+def _judged(words: dict[str, int], found: tuple[str, ...], cells: Cells, fact: Facts) -> LabelGuess:
     legit = LEGIT_HEADER.search(words_of(fact.header)) is not None
     verdicts = {word: _verdict(word) for word in words}
     reason = _says(found)
@@ -267,6 +269,7 @@ def _judged(words: dict[str, int], found: list[str], cells: Cells, fact: Facts) 
     )
 
 
+_MOST_WORDS = 20
 _OPPOSITE = (("Y", "N"), ("y", "n"), ("Yes", "No"), ("yes", "no"), ("YES", "NO"), ("True", "False"), ("true", "false"))
 
 
@@ -275,13 +278,17 @@ def _amount(facts: list[Facts]) -> Guess | None:
     for fact in facts:
         score, found = weigh("amount", fact.header)
         is_number = fact.dtype in ("integer", "number") or (fact.sql and fact.sql_dtype == "number")
-        if is_number and score >= ENOUGH["amount"] and fact.distinct > 2 and not (isinstance(fact.high, float) and fact.high < 50):
+        if is_number and score >= ENOUGH["amount"] and (fact.distinct > 2 or fact.rows <= 2) and not _tiny(fact):
             ranked.append((score, fact.high if isinstance(fact.high, float) else 0.0, fact, found))
     if not ranked:
         return None
     ranked.sort(key=lambda one: (-one[0], -one[1]))
     _, _, best, found = ranked[0]
     return Guess(best.header, _says(found), tuple(fact.header for _, _, fact, _ in ranked[1:4]))
+
+
+def _tiny(fact: Facts) -> bool:
+    return fact.rows > 2 and isinstance(fact.high, float) and fact.high < 50
 
 
 def _claimant(facts: list[Facts]) -> Guess | None:
@@ -300,19 +307,14 @@ def _pii(cells: Cells, fact: Facts) -> str:
         return f"its cells look like {shape}"
     score, found = weigh("pii", fact.header)
     born = fact.dtype in ("date", "datetime") and weigh("born", fact.header)[0] > 0
-    many = fact.distinct > 10 or fact.distinct > 0.2 * fact.filled
-    if score >= ENOUGH["pii"] and many and (fact.dtype not in ("number", "boolean", "date", "datetime") or born or _place(fact)):
-        return _says(found)
-    return ""
-
-
-def _place(fact: Facts) -> bool:
-    return re.search(r"\b(lat|latitude|lon|lng|longitude|gps)\b", words_of(fact.header)) is not None
+    is_answer = fact.dtype == "boolean" or fact.levels == ("0", "1")  # such as whether there is a telephone
+    is_other_date = fact.dtype in ("date", "datetime") and not born
+    return _says(found) if score >= ENOUGH["pii"] and not is_answer and not is_other_date else ""
 
 
 def _personal_shape(values: pl.Series) -> str:
     some = values[:PATTERN_CELLS]
-    if some.len() < PATTERN_LEAST:
+    if some.is_empty():
         return ""
     for shape, pattern in _PATTERNS.items():
         if some.str.contains(pattern).mean() >= PATTERN_SHARE:  # type: ignore[operator]

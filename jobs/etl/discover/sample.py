@@ -119,7 +119,7 @@ def count_distinct(sample: Sample, header: str) -> tuple[int, int] | None:
 
 def _csv_column(sample: Sample, place: int) -> pa.ChunkedArray:
     names = [f"f{number}" for number in range(sample.cells.width)]
-    broken_lines = any(bool(column.bin.contains(b"\n").any()) for column in sample.cells)
+    broken_lines = any(bool(column.alias("cell").bin.contains(b"\n").any()) for column in sample.cells)
     with _unpacked(sample.path) as stream:
         table = pa.csv.read_csv(
             stream,
@@ -176,7 +176,10 @@ def _read(path: Path, part: Path, kind: str, file: File, rows: int | None) -> Sa
     names = read.header(part, file, ())
     batches = list(read.batches(part, file, names))
     # JSON's later batches may have more keys than the first.
-    cells = pl.concat([batch.cells for batch in batches], how="diagonal").with_columns(pl.all().fill_null(b""))
+    none = pl.DataFrame(schema=dict.fromkeys(names, pl.Binary))
+    cells = pl.concat([none, *(batch.cells for batch in batches)], how="diagonal")
+    # Under a name of our own: Polars takes a header such as ^a$ for a pattern.
+    cells = pl.DataFrame([column.alias("cell").fill_null(b"").alias(column.name) for column in cells])
     lines = pl.int_range(2, cells.height + 2, eager=True).alias("file_line")
     broken = sum(batch.broken.height for batch in batches)
     if not cells.height:
@@ -299,7 +302,7 @@ def _refuse_headless(path: Path, cells: pl.DataFrame) -> None:
     alike = 0
     for name in cells.columns:
         shape = r"^[+-]?\d+([.,]\d+)?$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?$"
-        some = cells[name][:1000].cast(pl.String, strict=False).drop_nulls()
+        some = cells[name].alias("cell")[:1000].cast(pl.String, strict=False).drop_nulls()
         below = some.filter(some != "")
         if re.match(shape, name.strip()):
             alike += bool(below.len()) and float(below.str.contains(shape).mean() or 0) > 0.9  # type: ignore[arg-type]

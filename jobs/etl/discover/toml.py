@@ -41,13 +41,15 @@ def key(name: str) -> str:
 
 
 def value(told: object) -> str:
-    """Write text, a number, a truth or a list of them.
+    r"""Write text, a number, a truth or a list of them.
 
-    >>> value(("a", 'b"', True, 1.5)), value("x\\ty")
-    ('["a", "b\\\\"", true, 1.5]', '"x\\\\ty"')
+    >>> print(value(("a", 'b"', True, 1.5)), value("x\ty"))
+    ["a", 'b"', true, 1.5] "x\ty"
     """
     if isinstance(told, list | tuple):
         return f"[{', '.join(map(value, told))}]"
+    if isinstance(told, str) and '"' in told and "'''" not in told and told.isprintable():
+        return f"'''{told}'''" if "'" in told else f"'{told}'"
     # JSON's strings, numbers and truths are TOML's, but for one character.
     return json.dumps(told, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -37,8 +37,8 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (4, _CLAIM),
         (3, _NUMBER),
         (2, "transaction txn policy police record row+id"),
-        (-4, _PERSON + " vendor vehicle fahrzeug account zip postal"),
-        (-9, "unnamed index amount betrag date datum location address name"),
+        (-4, _PERSON + " vendor vehicle fahrzeug zip postal"),
+        (-9, "unnamed index amount betrag date datum location address name routing account acct iban card ssn phone tel"),
     ),
     "event_time": (
         (5, "loss incident accident occurrence occurred event crash damage unfall unfall- schaden- schaden sinistre"),
@@ -90,7 +90,7 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (5, "versicherungsnummer kundennummer kunden+nr account"),
         (5, "name names versicherungsnehmer"),
         (-9, "type class model make product brand file column+name plan hospital count number+of event scheme change"),
-        (-9, "fraud months days since age flag is has betrug"),
+        (-9, "fraud months days since age flag is has betrug balance amount limit cost value"),
     ),
     "sensitive": (
         (5, "sex gender geschlecht sexe sexo genero marital familienstand civil race ethnic ethnicity religion faith"),
@@ -161,18 +161,19 @@ def words_of(header: str) -> str:
     return " ".join(re.findall(r"[a-z]+|[0-9]+", cut.lower()))
 
 
-def weigh(part: Part, header: str) -> tuple[int, list[str]]:
+@cache
+def weigh(part: Part, header: str) -> tuple[int, tuple[str, ...]]:
     """Score a header for a part: the sum over the rows of the table of which some word is in it, and those words.
 
     >>> weigh("event_time", "policy_bind_date"), weigh("event_time", "LossDate")
-    ((-8, ['date', 'policy']), (6, ['loss', 'date']))
+    ((-8, ('date', 'policy')), (6, ('loss', 'date')))
     """
     said, score, found = words_of(header), 0, []
     for weight, pattern in _table(part):
         if hit := pattern.search(said):
             score += weight
             found.append(hit[0])
-    return score, found
+    return score, tuple(found)
 
 
 @cache
