@@ -16,8 +16,8 @@ import polars as pl
 
 from jobs.etl.clean import clean_claims
 from jobs.etl.discover.draft import Draft, Table, draft
-from jobs.etl.discover.facts import Cells, Facts, facts_of
-from jobs.etl.discover.roles import Parts, guess_parts
+from jobs.etl.discover.facts import Cells, facts_of
+from jobs.etl.discover.roles import ID_SHARE, Guess, Parts, guess_parts
 from jobs.etl.discover.sample import Sample, count_distinct, take
 from shared.contract import Contract, load
 from shared.errors import ClaimsightError, ConfigError, ExitCode
@@ -52,7 +52,9 @@ def discovered() -> bool:
     if not any(argument.split("=")[0] == "--discover" for argument in sys.argv[1:]):
         return False
     parser = argparse.ArgumentParser(prog="python -m jobs.etl", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--discover", type=Path, metavar="FILE", required=True, help="claims: CSV, JSON lines or Parquet")
+    parser.add_argument(
+        "--discover", type=Path, metavar="FILE", required=True, help="claims: CSV, JSON lines or Parquet"
+    )
     parser.add_argument("--name", help="of the line of business, a-z, 0-9 and _ (default: from the file's name)")
     arguments = parser.parse_args()
     try:
@@ -117,7 +119,8 @@ def _draft(sample: Sample, name: str, tolerance: float) -> tuple[Parts, Draft]:
     ]
     parts = guess_parts(table)
     if parts.id and not sample.whole:
-        parts = _with_counted_id(sample, parts, [fact for _, fact in table])
+        known = _counted(sample, parts.id)
+        parts = replace(parts, id=known) if known else guess_parts(table, repeating=parts.id.column)
     file = sample.file.delimiter if sample.kind == "CSV" else ""
     how = f"{sample.kind} separated by {file!r}" if file else sample.kind
     given = Table(
@@ -132,18 +135,16 @@ def _draft(sample: Sample, name: str, tolerance: float) -> tuple[Parts, Draft]:
     return parts, draft(name, given, parts)
 
 
-def _with_counted_id(sample: Sample, parts: Parts, facts: list[Facts]) -> Parts:
-    """Hold the id against all rows of the file: that a sample has no value twice says little."""
-    assert parts.id is not None
-    counted = count_distinct(sample, parts.id.column)
+def _counted(sample: Sample, guess: Guess) -> Guess | None:
+    """Hold the id against all rows of the file: that a sample has no value twice says little. None if it is no id."""
+    counted = count_distinct(sample, guess.column)
     if counted is None:
-        return replace(parts, id=replace(parts.id, reason=f"{parts.id.reason}, in a sample of {sample.cells.height:,} rows"))
+        return replace(guess, reason=f"{guess.reason} (in a sample of {sample.cells.height:,} rows)")
     rows, distinct = counted
-    if distinct < 0.99 * rows:
-        return replace(parts, id=None)
+    if distinct < ID_SHARE * rows:
+        return None
     told = "differs in each" if distinct == rows else f"repeats in {rows - distinct:,}"
-    reason = f"{told} of all {rows:,} rows;{parts.id.reason.partition(';')[2]}"
-    return replace(parts, id=replace(parts.id, reason=reason))
+    return replace(guess, reason=f"{told} of all {rows:,} rows;{guess.reason.partition(';')[2]}")
 
 
 def _text(cells: pl.Series) -> pl.Series:
@@ -174,9 +175,7 @@ def _prove(sample: Sample, contract: Contract) -> Proof:
     )
 
 
-def _summary(
-    target: Path, sample: Sample, parts: Parts, made: Draft, contract: Contract, proof: Proof
-) -> str:
+def _summary(target: Path, sample: Sample, parts: Parts, made: Draft, contract: Contract, proof: Proof) -> str:
     of = "" if sample.whole else f" (about {sample.rows:,} in the file)"
     dtypes = Counter(column.dtype for column in contract.columns.values())
     lines = [
@@ -184,7 +183,11 @@ def _summary(
         + ", ".join(f"{count} {dtype}" for dtype, count in dtypes.most_common()),
         "",
         *(f"  {role:<11} {made.roles.get(role, 'none found')}" for role in ("id", "event_time", "label", "amount")),
-        *(f"  {role:<11} {told}" for role, told in made.roles.items() if role not in ("id", "event_time", "label", "amount")),
+        *(
+            f"  {role:<11} {told}"
+            for role, told in made.roles.items()
+            if role not in ("id", "event_time", "label", "amount")
+        ),
         "",
         *(f"  ! {sentence}" for sentence in made.missing),
         f"etl would keep {proof.rows - proof.aside:,} of these {proof.rows:,} rows"

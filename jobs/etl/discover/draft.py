@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
+from jobs.etl.discover.columns import column, has_gaps
 from jobs.etl.discover.facts import Facts, quoted
 from jobs.etl.discover.roles import Parts
 from jobs.etl.discover.toml import Line, comment, table, value
-from jobs.etl.discover.words import MARKERS, weigh, words_of
+from jobs.etl.discover.words import MARKERS
 from shared.contract import RESERVED, DType, File
 
 FEW_ROWS = 300
@@ -20,17 +20,6 @@ COMMON_MARKER = 3
 """Columns with the same word for "unknown" from which it is said once for the whole file."""
 SHORT_SPAN_DAYS = 120
 LONGEST_NAME = 59
-_UNITS = {
-    r"\b(eur|euro|euros)\b": "EUR",
-    r"\b(usd|dollar|dollars)\b": "USD",
-    r"\bgbp\b": "GBP",
-    r"\bchf\b": "CHF",
-    r"\bmonths\b": "months",
-    r"\bdays\b": "days",
-    r"\b(km|kilometerstand)\b": "km",
-    r"\b(miles|mileage)\b": "miles",
-    r"\byears\b": "years",
-}
 
 
 @dataclass(frozen=True)
@@ -99,9 +88,9 @@ def draft(name: str, given: Table, parts: Parts) -> Draft:
     seen = "" if not given.sampled else ", in the sample"
     for fact in given.facts:
         if fact.header in names:
-            lines += _column(fact, names[fact.header], parts, common, _format(fact, given), seen)
-    for column, (dtype, sql, nullable, says) in made.items():
-        lines += ["", *(f"# {comment(line)}" for line in says), *table(("derived", column))]
+            lines += column(fact, names[fact.header], parts, common, _format(fact, given), seen)
+    for derived, (dtype, sql, nullable, says) in made.items():
+        lines += ["", *(f"# {comment(line)}" for line in says), *table(("derived", derived))]
         lines += [Line("dtype", dtype), Line("sql", sql), *([Line("nullable", True)] if nullable else [])]
     roles = {
         role: f"{guess.column} ({guess.reason})"
@@ -154,12 +143,12 @@ def _missing(given: Table, parts: Parts) -> list[str]:
         )
     if parts.label is None:
         sentences.append(
-            "no outcome was found: name its column in roles.label and its words in [label], or send outcomes in files of "
-            "their own ([outcomes]); without them there is loading, quality and a ranking of unusual claims, and no model"
+            "no outcome was found: name its column in roles.label and its words in [label], or send outcomes in files "
+            "of their own ([outcomes]); without them there is loading, quality, a ranking of unusual claims, no model"
         )
     elif parts.label.prevalence in (0.0, 1.0):
         sentences.append(
-            f"the outcome '{parts.label.column}' is of one class only: nothing can be learnt from that; send claims of both"
+            f"the outcome '{parts.label.column}' is of one class only: nothing can be learnt; send claims of both"
         )
     if parts.id is None:
         sentences.append(
@@ -167,7 +156,9 @@ def _missing(given: Table, parts: Parts) -> list[str]:
             "claim counts as a new one"
         )
     if given.rows < FEW_ROWS:
-        sentences.append(f"{given.rows:,} rows: too few to judge a model by (about {FEW_ROWS} are needed); send more claims")
+        sentences.append(
+            f"{given.rows:,} rows are too few to judge a model by (it takes about {FEW_ROWS}): send more claims"
+        )
     if any(not fact.header.strip() for fact in given.facts):
         sentences.append("a column without a header is passed over: name it in the file if it matters")
     return sentences
@@ -207,7 +198,9 @@ def _derived(facts: Sequence[Facts], parts: Parts, names: Mapping[str, str]) -> 
     made: dict[str, tuple[DType, str, bool, tuple[str, ...]]] = {}
     taken = {*names.values(), *RESERVED}
     if pieces := parts.pieces:
-        columns = {key: quoted(names[header]) for key in ("year", "month", "day", "week") if (header := getattr(pieces, key))}
+        columns = {
+            key: quoted(names[header]) for key in ("year", "month", "day", "week") if (header := getattr(pieces, key))
+        }
         says = ("Weeks of a month start on its 1st, 8th, 15th and 22nd day; the fifth is put on the 28th.",)
         made[_free(pieces.name, taken)] = ("date", pieces.sql.format(**columns), False, says if pieces.week else ())
     for fact in facts:
@@ -216,7 +209,7 @@ def _derived(facts: Sequence[Facts], parts: Parts, names: Mapping[str, str]) -> 
             end = "_number" if fact.sql_dtype == "number" else "_time"
             stem = names[fact.header].encode()[: LONGEST_NAME - len(end)].decode(errors="ignore")
             sql = fact.sql.replace("{}", quoted(names[fact.header]))
-            made[_free(stem + end, taken)] = (fact.sql_dtype, sql, _has_gaps(fact) and not dates, ())
+            made[_free(stem + end, taken)] = (fact.sql_dtype, sql, has_gaps(fact) and not dates, ())
     return made
 
 
@@ -227,15 +220,11 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
-def _has_gaps(fact: Facts) -> bool:
-    return fact.filled + fact.misfits < fact.rows
-
-
 def _stands_for(header: str, names: Mapping[str, str], made: _Made) -> str:
     """The derived column that was made from this one alone, else the column itself."""
-    for column, (_, sql, _, _) in made.items():
+    for made_name, (_, sql, _, _) in made.items():
         if header in names and re.findall('"((?:[^"]|"")*)"', sql) == [names[header]]:
-            return column
+            return made_name
     return names.get(header, header)
 
 
@@ -246,17 +235,20 @@ def _roles(parts: Parts, names: Mapping[str, str], made: _Made) -> list[object]:
         if guess is None:
             continue
         others = f"; candidates were also {', '.join(guess.others)}" if getattr(guess, "others", ()) else ""
-        column = next(iter(made)) if role == "event_time" and parts.pieces else names[guess.column]
-        if role in ("event_time", "amount"):
-            column = _stands_for(guess.column, names, made) if not (role == "event_time" and parts.pieces) else column
+        in_pieces = role == "event_time" and parts.pieces is not None
+        column = next(iter(made)) if in_pieces else _stands_for(guess.column, names, made)
         lines.append(Line(role, column, guess.reason + others))
     if parts.maybe_label:
-        lines.append(f"# label = {value(names[parts.maybe_label.column])} # perhaps: {comment(parts.maybe_label.reason)}")
+        lines.append(
+            f"# label = {value(names[parts.maybe_label.column])} # perhaps: {comment(parts.maybe_label.reason)}"
+        )
     for role in ("sensitive", "pii", "ignore"):
         guessed: dict[str, str] = getattr(parts, role)
         if guessed:
             lines.append(f"{role} = [")
-            lines += [f"    {value(names[header])}, # {comment(why)}" for header, why in guessed.items() if header in names]
+            lines += [
+                f"    {value(names[header])}, # {comment(why)}" for header, why in guessed.items() if header in names
+            ]
             lines.append("]")
     return lines
 
@@ -275,8 +267,8 @@ def _label(parts: Parts) -> list[object]:
 
 def _drift(facts: Sequence[Facts], parts: Parts) -> list[object]:
     for fact in facts:
-        if parts.event_time and fact.header == parts.event_time.column and isinstance(fact.low, datetime):
-            days = (fact.high - fact.low).days + 1  # type: ignore[operator]  # both are moments
+        if parts.event_time and fact.header == parts.event_time.column and fact.span:
+            days = (fact.span[1] - fact.span[0]).days + 1
             if days < SHORT_SPAN_DAYS:
                 return ["", "[drift]", Line("window_days", 7, f"the file holds {days} days in all")]
     return []
@@ -284,107 +276,16 @@ def _drift(facts: Sequence[Facts], parts: Parts) -> list[object]:
 
 def _format(fact: Facts, given: Table) -> tuple[str, str]:
     """Format of a date, and why, where its cells fit several."""
-    if len(fact.formats) < 2:
+    first = next((form for form in fact.formats if form.startswith("%d")), "")
+    month = next((form for form in fact.formats if form.startswith("%m")), "")
+    if not (first and month):
         return (fact.formats or ("",))[0], ""
-    sure = [other.formats[0][:2] for other in given.facts if len(other.formats) == 1 and other.formats[0]]
-    first = [form for form in fact.formats if form.startswith("%d")]
-    months = [form for form in fact.formats if form.startswith("%m")]
-    if not (first and months):
-        return fact.formats[0], ""
-    ambiguous = f"could also be read as {first[0]}: "
-    if "%d" in sure and "%m" not in sure:
-        return first[0], f"could also be read as {months[0]}: day first, as another column of the file has it"
-    if "%m" in sure and "%d" not in sure:
-        return months[0], ambiguous + "month first, as another column of the file has it"
-    if given.file.delimiter == ";" or given.file.encoding == "latin-1":
-        return first[0], f"could also be read as {months[0]}: day first, as where files are separated by ';'; look whether that is right"
-    return months[0], ambiguous + "month first is a guess; look whether that is right"
-
-
-def _column(
-    fact: Facts, name: str, parts: Parts, common: tuple[str, ...], form: tuple[str, str], seen: str
-) -> list[object]:
-    """Write one column; nothing of the cells of one that is personal or names claims."""
-    header = fact.header
-    is_label = bool(parts.label and parts.label.column == header)
-    is_id = bool(parts.id and parts.id.column == header)
-    is_time = bool(parts.event_time and parts.event_time.column == header and not parts.pieces)
-    silent = header in parts.pii or is_id
-    dtype: DType = "text" if silent else "category" if is_label else fact.dtype
-    # A pseudonym is text; so are its cells.
-    unknown = [marker for marker in fact.unknown if marker not in common and (not silent or marker.lower() in MARKERS)]
-    undecided = [word for word in parts.label.undecided if word not in unknown] if is_label and parts.label else []
-    lines: list[object] = ["", *table(("columns", name)), Line("dtype", dtype, "" if is_id else _says(fact, dtype, silent, seen))]
-    if name != header:
-        lines.append(Line("source", header))
-    if (_has_gaps(fact) or undecided) and not (is_id or is_time):
-        gaps = fact.rows - fact.filled - fact.misfits
-        lines.append(Line("nullable", True, f"{gaps:,} of {fact.rows:,} rows lack it{seen}" if gaps else ""))
-    if unknown or undecided:
-        lines.append(Line("na_values", [*unknown, *undecided], "" if fact.notes else "taken for 'unknown'"))
-    if dtype == "category" and fact.complete and not is_label:
-        banded = sum(bool(re.search(r"\d", level)) for level in fact.levels) > len(fact.levels) / 2
-        order = "; if their order counts, sort them and add ordered = true" if banded else ""
-        lines.append(Line("levels", fact.levels, f"each in both halves of the rows{seen}{order}"))
-    if dtype in ("date", "datetime") and form[0]:
-        lines.append(Line("format", form[0], form[1]))
-    if dtype in ("integer", "number"):
-        lines += _bounds(fact)
-    notes = [*fact.notes] if not silent else []
-    if fact.misfits and not silent:
-        notes.append(f"{fact.misfits:,} cells are no {fact.dtype}: their rows will be set aside{seen}")
-    if (is_id or is_time) and _has_gaps(fact):
-        notes.append(f"{fact.rows - fact.filled:,} rows lack it and will be set aside{seen}")
-    return [*lines[:1], *(f"# {comment(note)}" for note in notes), *lines[1:]]
-
-
-def _says(fact: Facts, dtype: DType, silent: bool, seen: str) -> str:
-    if silent or not fact.filled:
-        return "personal, so nothing of it is shown" if silent else ""
-    if fact.low is not None and dtype != "category":
-        low, high = _shown(fact.low, dtype), _shown(fact.high, dtype)
-        return (f"{low} to {high}{seen}" if low != high else f"always {low}{seen}") + (
-            "; the sender's code" if weigh("code", fact.header)[0] > 0 and dtype == "integer" else ""
-        )
-    if dtype == "boolean":
-        return f"{' or '.join(fact.levels)}"
-    if dtype in ("category", "text"):
-        return f"{fact.distinct:,} different value{'s' if fact.distinct != 1 else ''}{seen}"
-    return ""
-
-
-def _shown(bound: float | datetime | None, dtype: DType) -> str:
-    if isinstance(bound, datetime):
-        return str(bound.date()) if dtype == "date" else str(bound)
-    return f"{bound:.15g}"
-
-
-def _bounds(fact: Facts) -> list[object]:
-    """Bounds that a person would state, and the unit; never the range that happened to be seen."""
-    said, low, high = words_of(fact.header), fact.low, fact.high
-    assert isinstance(low, float) and isinstance(high, float)
-    money, count = weigh("money", fact.header)[0] > 0, weigh("count", fact.header)[0] > 0
-    ranges: tuple[tuple[bool, float, float], ...] = (
-        (weigh("age", fact.header)[0] > 0, 0, 120),
-        (bool(re.search(r"\b(hour|stunde|heure|hora)\b", said)), 0, 23),
-        (bool(re.search(r"\bweek of month\b", said)), 1, 5),
-        (bool(re.search(r"\b(month|monat|mois|mes)\b", said)), 1, 12),
-        (bool(re.search(r"\b(year|jahr|annee)\b", said)), 1900, 2100),
-    )
-    whole: Callable[[float], object] = int
-    lines: list[object] = []
-    for applies, least, most in ranges:
-        if applies and least <= low and high <= most:
-            lines = [Line("min", whole(least)), Line("max", whole(most))]
-            break
+    others = {other.formats[0][:2] for other in given.facts if len(other.formats) == 1 and other.formats[0]}
+    settled = others & {"%d", "%m"}
+    if len(settled) == 1:
+        chosen, why = first if settled == {"%d"} else month, "another column of the file settles it"
+    elif given.file.delimiter == ";" or given.file.encoding == "latin-1":
+        chosen, why = first, "where files look like this, the day comes first; look whether that is right"
     else:
-        if (money or count) and low >= 0:
-            lines = [Line("min", 0)]
-        elif money and low < 0 and not fact.constant:
-            lines = ["# no min: some are below 0"]
-    unit = next((unit for pattern, unit in _UNITS.items() if re.search(pattern, said)), "")
-    if weigh("age", fact.header)[0] > 0:
-        unit = "years"
-    if unit or money:
-        lines.append(Line("unit", unit or "money", "" if unit else "say which currency"))
-    return lines
+        chosen, why = month, "a guess; look whether that is right"
+    return chosen, f"could also be read as {first if chosen == month else month}: {why}"

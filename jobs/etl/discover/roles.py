@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import polars as pl
-
 from jobs.etl.discover.facts import Cells, Facts
-from jobs.etl.discover.words import FRAUD, LEGIT_HEADER, NOT_FRAUD, UNDECIDED, Part, weigh, words_of
+from jobs.etl.discover.personal import personal_shape
+from jobs.etl.discover.words import FRAUD, LEGIT_HEADER, NOT_FRAUD, UNDECIDED, weigh, words_of
 
 ENOUGH = {"id": 3, "event_time": 1, "label": 5, "amount": 3, "claimant": 6, "pii": 5, "sensitive": 4}
 """Weight from which a header is taken for a part."""
 ID_SHARE, FILLED = 0.99, 0.95
 """Share of different values among an id's, and of filled cells of a date, below which a column cannot play the part."""
-PATTERN_SHARE, PATTERN_CELLS = 0.6, 500
-"""Share of values of a personal shape, among so many of the most frequent ones, to tell."""
-
-_PATTERNS = {
-    "e-mail addresses": r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$",
-    "social security numbers": r"^\d{3}-\d{2}-\d{4}$",
-    "telephone numbers": r"^(\+\d[\d ()/.-]{7,16}\d|\(\d{3}\) ?\d{3}-\d{4}|\d{3}[-.]\d{3}[-.]\d{4}|0\d{2,4}[ /-]\d[\d ]{4,9})$",
-    "IP addresses": r"^(\d{1,3}\.){3}\d{1,3}$",
-    "street addresses": r"(?i)^\d+[a-z]? .*\b(st|street|ave|avenue|road|rd|drive|dr|lane|ln|court|boulevard|blvd|way|hwy"
-    r"|circle|place|terrace)\.?$|^(.*(str\.|straße|strasse|weg|platz)|(rue|calle|via|avenida) .*),? \d+ ?[a-z]?$",
-}
-_IBAN, _CARD = r"^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$", r"^(\d[ -]?){13,19}$"
 
 
 @dataclass(frozen=True)
@@ -54,7 +41,7 @@ class Pieces:
     def sql(self) -> str:
         """Expression that makes the date; ``{year}`` and the like are the columns."""
         month = "LEFT({month}, 3)" if self.named_months else "{month}"
-        # Weeks of a month start on its 1st, 8th, 15th and 22nd day; the fifth, which February lacks, is put on the 28th.
+        # Weeks of a month start on its 1st, 8th, 15th and 22nd day; the fifth, which February lacks, on the 28th.
         day = "{day}" if self.day else "LEAST({week} * 7 - 6, 28)" if self.week else "1"
         return f"DATE(CONCAT_WS('-', {{year}}, {month}, {day}), '%Y-{'%b' if self.named_months else '%m'}-%d')"
 
@@ -87,12 +74,18 @@ class Parts:
     ignore: dict[str, str] = field(default_factory=dict)
 
 
-def guess_parts(table: Sequence[tuple[Cells, Facts]]) -> Parts:
-    """Guess the part of each column of a file, in the file's order."""
+def guess_parts(table: Sequence[tuple[Cells, Facts]], repeating: str | None = None) -> Parts:
+    """Guess the part of each column of a file, in the file's order.
+
+    Parameters
+    ----------
+    repeating : str, optional
+        A column that is no id though it looks like one in the rows at hand.
+    """
     facts = [fact for _, fact in table]
     label, maybe = _label(table)
     rest = [fact for fact in facts if label is None or fact.header != label.column]
-    ident = _id(rest)
+    ident = _id([fact for fact in rest if fact.header != repeating])
     rest = [fact for fact in rest if ident is None or fact.header != ident.column]
     pieces = _pieces(rest)
     event_time = _event_time(rest)
@@ -103,7 +96,11 @@ def guess_parts(table: Sequence[tuple[Cells, Facts]]) -> Parts:
         pieces = None
     claimant = _claimant(rest)
     taken = {event_time.column if event_time else None}
-    pii = {cells.header: why for cells, fact in table if fact in rest and fact.header not in taken and (why := _pii(cells, fact))}
+    pii = {
+        cells.header: why
+        for cells, fact in table
+        if fact in rest and fact.header not in taken and (why := _pii(cells, fact))
+    }
     if claimant:
         pii.setdefault(claimant.column, "names the claimant")
     return Parts(
@@ -142,14 +139,16 @@ def _id(facts: list[Facts]) -> Guess | None:
         return None
     ranked.sort(key=lambda one: -one[0])
     _, best, found = ranked[0]
-    differs = "differs in each row" if best.distinct == best.filled else f"repeats in {best.filled - best.distinct:,} rows"
+    differs = (
+        "differs in each row" if best.distinct == best.filled else f"repeats in {best.filled - best.distinct:,} rows"
+    )
     return Guess(best.header, f"{differs}; {_says(found)}", tuple(fact.header for _, fact, _ in ranked[1:4]))
 
 
 def _event_time(facts: list[Facts]) -> Guess | None:
     ranked: list[tuple[float, Facts]] = []
     for fact in facts:
-        dated = fact.dtype in ("date", "datetime") or fact.sql_dtype in ("date", "datetime") and fact.sql
+        dated = fact.dtype in ("date", "datetime") or fact.sql_dtype in ("date", "datetime")
         score = weigh("event_time", fact.header)[0]
         if dated and score > -2 and fact.filled >= FILLED * fact.rows and fact.filled and not fact.constant:
             ranked.append((score, fact))
@@ -189,9 +188,9 @@ def _pieces(facts: list[Facts]) -> Pieces | None:
     )  # fmt: skip
 
 
-def _within(low: float, high: float):  # type: ignore[no-untyped-def]
+def _within(low: float, high: float) -> Callable[[Facts], bool]:
     def fits(fact: Facts) -> bool:
-        return fact.dtype == "integer" and isinstance(fact.low, float) and low <= fact.low and float(fact.high) <= high  # type: ignore[arg-type]
+        return fact.dtype == "integer" and fact.range is not None and low <= fact.range[0] <= fact.range[1] <= high
 
     return fits
 
@@ -199,7 +198,7 @@ def _within(low: float, high: float):  # type: ignore[no-untyped-def]
 def _is_month(fact: Facts) -> bool:
     names = re.compile("jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec", re.IGNORECASE)
     worded = bool(fact.levels) and all(names.match(level) for level in fact.levels)
-    return worded or bool(_within(1, 12)(fact))
+    return worded or _within(1, 12)(fact)
 
 
 _PIECES = (
@@ -217,7 +216,8 @@ def _label(table: Sequence[tuple[Cells, Facts]]) -> tuple[LabelGuess | None, Gue
         if cells.values.height > _MOST_WORDS:
             continue
         decided = cells.values.filter(
-            ~cells.values["value"].is_in(fact.unknown) & ~cells.values["value"].str.to_lowercase().is_in(list(UNDECIDED))
+            ~cells.values["value"].is_in(fact.unknown)
+            & ~cells.values["value"].str.to_lowercase().is_in(list(UNDECIDED))
         )
         words = {value: count for value, count, _ in decided.iter_rows()}
         kinds = {_verdict(value) for value in words}
@@ -226,7 +226,9 @@ def _label(table: Sequence[tuple[Cells, Facts]]) -> tuple[LabelGuess | None, Gue
     ranked.sort(key=lambda one: (-one[0], not one[1]))
     if ranked and ranked[0][0] >= ENOUGH["label"]:
         return _judged(*ranked[0][2:]), None
-    decisions = r"\b(claim|case|investigation) (status|result|state)\b|\b(decision|approved|denied|rejected|genehmigt)\b"
+    decisions = (
+        r"\b(claim|case|investigation) (status|result|state)\b|\b(decision|approved|denied|rejected|genehmigt)\b"
+    )
     for _, binary, _, _, _, fact in ranked:
         if binary and re.search(decisions, words_of(fact.header)):
             return None, Guess(fact.header, "two values, and its header speaks of a decision, though not of fraud")
@@ -253,24 +255,31 @@ def _judged(words: dict[str, int], found: tuple[str, ...], cells: Cells, fact: F
     elif len(words) == 1:
         only = next(iter(words))
         verdicts = {only: bool(verdicts[only])}
-        other = next((pair for pair in _OPPOSITE if only in pair), ("1", "0") if only != "1" else ("1", "0"))
-        verdicts |= {word: not verdicts[only] for word in other if word != only}
+        pair = next((pair for pair in _OPPOSITE if only in pair), (only, "0" if verdicts[only] else "1"))
+        verdicts |= {word: not verdicts[only] for word in pair if word != only}
     if legit:
         verdicts = {word: not verdict for word, verdict in verdicts.items()}
         reason += "; its header speaks of no fraud, so yes means none"
     fraud = tuple(sorted(word for word, verdict in verdicts.items() if verdict))
-    undecided = tuple(
-        value for value in cells.values["value"] if value not in words and value not in fact.unknown
-    )
+    undecided = tuple(value for value in cells.values["value"] if value not in words and value not in fact.unknown)
     total = sum(words.values())
-    prevalence = sum(words.get(word, 0) for word in fraud) / total if total else 0.0
-    return LabelGuess(
-        fact.header, fraud, tuple(sorted(set(verdicts) - set(fraud))), undecided, reason, prevalence
-    )
+    prevalence = sum(words.get(word, 0) for word in fraud) / total
+    if 0.5 < prevalence < 1:
+        reason += "; more than half are fraud, so look whether the words are the right way round"
+    return LabelGuess(fact.header, fraud, tuple(sorted(set(verdicts) - set(fraud))), undecided, reason, prevalence)
 
 
 _MOST_WORDS = 20
-_OPPOSITE = (("Y", "N"), ("y", "n"), ("Yes", "No"), ("yes", "no"), ("YES", "NO"), ("True", "False"), ("true", "false"))
+_OPPOSITE = (
+    ("1", "0"),
+    ("Y", "N"),
+    ("y", "n"),
+    ("Yes", "No"),
+    ("yes", "no"),
+    ("YES", "NO"),
+    ("True", "False"),
+    ("true", "false"),
+)
 
 
 def _amount(facts: list[Facts]) -> Guess | None:
@@ -279,7 +288,7 @@ def _amount(facts: list[Facts]) -> Guess | None:
         score, found = weigh("amount", fact.header)
         is_number = fact.dtype in ("integer", "number") or (fact.sql and fact.sql_dtype == "number")
         if is_number and score >= ENOUGH["amount"] and (fact.distinct > 2 or fact.rows <= 2) and not _tiny(fact):
-            ranked.append((score, fact.high if isinstance(fact.high, float) else 0.0, fact, found))
+            ranked.append((score, fact.range[1] if fact.range else 0.0, fact, found))
     if not ranked:
         return None
     ranked.sort(key=lambda one: (-one[0], -one[1]))
@@ -288,7 +297,7 @@ def _amount(facts: list[Facts]) -> Guess | None:
 
 
 def _tiny(fact: Facts) -> bool:
-    return fact.rows > 2 and isinstance(fact.high, float) and fact.high < 50
+    return fact.rows > 2 and fact.range is not None and fact.range[1] < 50
 
 
 def _claimant(facts: list[Facts]) -> Guess | None:
@@ -303,50 +312,13 @@ def _claimant(facts: list[Facts]) -> Guess | None:
 
 def _pii(cells: Cells, fact: Facts) -> str:
     """Why a column is personal, or nothing."""
-    if shape := _personal_shape(cells.values["value"]):
+    if fact.dtype not in ("number", "boolean", "date") and (shape := personal_shape(cells.values["value"])):
         return f"its cells look like {shape}"
     score, found = weigh("pii", fact.header)
     born = fact.dtype in ("date", "datetime") and weigh("born", fact.header)[0] > 0
     is_answer = fact.dtype == "boolean" or fact.levels == ("0", "1")  # such as whether there is a telephone
     is_other_date = fact.dtype in ("date", "datetime") and not born
     return _says(found) if score >= ENOUGH["pii"] and not is_answer and not is_other_date else ""
-
-
-def _personal_shape(values: pl.Series) -> str:
-    some = values[:PATTERN_CELLS]
-    if some.is_empty():
-        return ""
-    for shape, pattern in _PATTERNS.items():
-        if some.str.contains(pattern).mean() >= PATTERN_SHARE:  # type: ignore[operator]
-            return shape
-    for shape, pattern, holds in (("bank account numbers (IBAN)", _IBAN, _is_iban), ("card numbers", _CARD, _is_card)):
-        bare = some.str.replace_all("[ -]", "")
-        # One digit in ten passes Luhn's check by chance, one in a hundred the IBAN's.
-        if bare.str.contains(pattern).mean() >= 0.9 and sum(map(holds, bare)) >= 0.9 * bare.len():  # type: ignore[operator]
-            return shape
-    return ""
-
-
-def _is_iban(text: str) -> bool:
-    """Check digits of ISO 13616 (modulo 97).
-
-    >>> _is_iban("GB82WEST12345698765432"), _is_iban("GB82WEST12345698765433")
-    (True, False)
-    """
-    moved = text[4:] + text[:4]
-    return moved.isalnum() and moved.isascii() and int("".join(str(int(sign, 36)) for sign in moved)) % 97 == 1
-
-
-def _is_card(digits: str) -> bool:
-    """Luhn's check digit (ISO/IEC 7812-1).
-
-    >>> _is_card("4111111111111111"), _is_card("4111111111111112")
-    (True, False)
-    """
-    if not digits.isdigit():
-        return False
-    doubled = [int(digit) * (1 + place % 2) for place, digit in enumerate(reversed(digits))]
-    return sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0
 
 
 def _sensitive(fact: Facts) -> str:
@@ -367,12 +339,3 @@ def _ignored(fact: Facts) -> str:
     if running and re.search(r"\b(unnamed|index|row)\b", words_of(fact.header)):
         return "numbers the rows of the file"
     return ""
-
-
-def part_of(header: str, parts: Parts) -> Part | None:
-    """The part a column plays, for the summary; the first that fits."""
-    named = {"id": parts.id, "event_time": parts.event_time, "label": parts.label, "amount": parts.amount}
-    for part, guess in (named | {"claimant": parts.claimant}).items():
-        if guess is not None and guess.column == header:
-            return part  # type: ignore[return-value]
-    return "pii" if header in parts.pii else "sensitive" if header in parts.sensitive else None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import polars as pl
 import pyarrow as pa
@@ -90,10 +90,7 @@ def take(path: Path) -> Sample:
         raise ConfigError(f"FILE: {path} is {'a folder: name one file of it' if path.is_dir() else 'not there'}")
     try:
         with path.open("rb") as stream:
-            if stream.read(len(_PARQUET)) == _PARQUET:
-                taken = _parquet
-            else:
-                taken = _text
+            taken = _parquet if stream.read(len(_PARQUET)) == _PARQUET else _text
         with tempfile.TemporaryDirectory(prefix="claimsight-discover-") as folder:
             return taken(path, Path(folder) / "sample")
     except read.UnreadableFileError as error:
@@ -166,7 +163,10 @@ def _text(path: Path, part: Path) -> Sample:
     if re.match(rb"(\xef\xbb\xbf)?\s*[{\[]", start) and not re.match(rb"[^\n]*[;,|\t][^\n\"]*\n[^{\[]", start):
         file, kind = File(encoding=encoding), "JSON lines"
     else:
-        file, kind = _dialect(path, sniffed.decode(encoding if encoding != "utf-8" else "utf-8-sig", "replace"), encoding), "CSV"
+        file, kind = (
+            _dialect(path, sniffed.decode(encoding if encoding != "utf-8" else "utf-8-sig", "replace"), encoding),
+            "CSV",
+        )
     sample = _read(path, path if whole else part, kind, file, None)
     rows = sample.rows if whole else round(sample.rows * total / max(len(taken), 1))
     return replace(sample, whole=whole, rows=rows, broken=sample.broken if whole else 0, notes=(*notes, *sample.notes))
@@ -227,7 +227,7 @@ def _spread(stream: IO[bytes]) -> tuple[bytes, int]:
     return b"".join(blocks), total
 
 
-def _encoding(text: bytes) -> tuple[str, tuple[str, ...]]:
+def _encoding(text: bytes) -> tuple[Literal["utf-8", "latin-1"], tuple[str, ...]]:
     lines = text.splitlines()
     garbled = sum(not _is_utf8(line) for line in lines)
     if not garbled:
@@ -246,7 +246,7 @@ def _is_utf8(line: bytes) -> bool:
     return True
 
 
-def _dialect(path: Path, text: str, encoding: str) -> File:
+def _dialect(path: Path, text: str, encoding: Literal["utf-8", "latin-1"]) -> File:
     """Tell the delimiter and the quotation mark: those by which most lines have as many fields as the header."""
     lines = [line for line in text[: 4 * BLOCK_BYTES].splitlines(keepends=True) if line.strip()][:SNIFFED_LINES]
     for delimiters in (_DELIMITERS, _DOUBTFUL):
@@ -258,7 +258,7 @@ def _dialect(path: Path, text: str, encoding: str) -> File:
             return File(delimiter=best[0], quote=_mark(lines, best, fits), encoding=encoding)  # type: ignore[arg-type]
     _refuse_preamble(path, lines)
     rarest = min(_DELIMITERS, key=lambda sign: sum(line.count(sign) for line in lines))
-    return File(delimiter=rarest, encoding=encoding)  # type: ignore[arg-type]
+    return File(delimiter=rarest, encoding=encoding)
 
 
 def _fit(lines: list[str], delimiter: str, mark: str) -> tuple[float, int]:
@@ -269,9 +269,12 @@ def _fit(lines: list[str], delimiter: str, mark: str) -> tuple[float, int]:
 
 
 def _rows(lines: list[str], delimiter: str, mark: str) -> Iterator[list[str]]:
-    quoting = csv.QUOTE_MINIMAL if mark else csv.QUOTE_NONE
+    told = StringIO("".join(lines))
     try:
-        yield from csv.reader(StringIO("".join(lines)), delimiter=delimiter, quotechar=mark or None, quoting=quoting)
+        if mark:
+            yield from csv.reader(told, delimiter=delimiter, quotechar=mark)
+        else:
+            yield from csv.reader(told, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     except csv.Error:
         return
 
@@ -282,7 +285,10 @@ def _mark(lines: list[str], best: tuple[str, str], fits: dict[tuple[str, str], t
     if fits[sign, '"'][0] < fits[best][0] - 0.005 and best[1] != "'":
         return ""
     edge = re.escape(sign)
-    around = {mark: len(re.findall(rf"(?:^|{edge}){mark}[^{mark}\n]*{mark}(?={edge}|\r?$)", "".join(lines), re.M)) for mark in "\"'"}
+    around = {
+        mark: len(re.findall(rf"(?:^|{edge}){mark}[^{mark}\n]*{mark}(?={edge}|\r?$)", "".join(lines), re.M))
+        for mark in "\"'"
+    }
     return "'" if around["'"] > len(lines) / 2 and around["'"] > around['"'] else '"'
 
 
@@ -309,4 +315,6 @@ def _refuse_headless(path: Path, cells: pl.DataFrame) -> None:
         elif name.strip():
             alike += bool((some == name).any())
     if alike > 0.3 * cells.width:
-        raise DataError(f"{path}: it has no header: its first line looks like a row; add a first line that names the columns")
+        raise DataError(
+            f"{path}: it has no header: its first line looks like a row; add a first line that names the columns"
+        )

@@ -13,7 +13,19 @@ from functools import cache
 from typing import Literal
 
 Part = Literal[
-    "id", "event_time", "label", "amount", "claimant", "pii", "sensitive", "money", "count", "age", "code", "open", "born"
+    "id",
+    "event_time",
+    "label",
+    "amount",
+    "claimant",
+    "pii",
+    "sensitive",
+    "money",
+    "count",
+    "age",
+    "code",
+    "open",
+    "born",
 ]
 
 _CLAIM = (
@@ -38,7 +50,10 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (3, _NUMBER),
         (2, "transaction txn policy police record row+id"),
         (-4, _PERSON + " vendor vehicle fahrzeug zip postal"),
-        (-9, "unnamed index amount betrag date datum location address name routing account acct iban card ssn phone tel"),
+        (
+            -9,
+            "unnamed index amount betrag date datum location address name routing account acct iban card ssn phone tel",
+        ),
     ),
     "event_time": (
         (5, "loss incident accident occurrence occurred event crash damage unfall unfall- schaden- schaden sinistre"),
@@ -55,7 +70,7 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
     ),
     "label": (
         (9, "fraud fraudulent isfraud fraude frode betrug betrugs- -betrug fraudfound fraudflag"),
-        (6, "suspicious suspicion suspected siu anomaly verdacht verdachts- scam abuse"),
+        (6, "legit legitimate genuine suspicious suspicion suspected siu anomaly verdacht verdachts- scam abuse"),
         (5, "label target class y outcome"),
         (2, "flag flagged is found reported confirmed detected kennzeichen"),
         (-6, "score probability risk date amount reason type"),
@@ -78,7 +93,10 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (-9, "hobbies relationship state city since months value segment income"),
     ),
     "pii": (
-        (5, "ssn nin dni nif passport reisepass email mail e+mail phone tel telephone mobile fax handy telefon- telefono"),
+        (
+            5,
+            "ssn nin dni nif passport reisepass email mail e+mail phone tel telephone mobile fax handy telefono",
+        ),
         (5, "telefon address addr adresse -adresse direccion street strasse -strasse rue calle iban bic acct konto"),
         (5, "kontonummer konto- routing card birth dob birthday geburt geburts- naissance nacimiento"),
         (5, "surname lastname firstname fullname nachname vorname prenom nombre apellido apellidos nom license+plate"),
@@ -86,7 +104,10 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (5, "zip zipcode postal postcode plz postleitzahl codigo+postal code+postal account+number account+no"),
         (5, "bank+account national+id tax+id steuer- social+security driver+license licence+number license+number"),
         (5, "sozialversicherungs- incident+location loss+location policy+number policy+no policynumber policy+nr"),
-        (5, "policennummer customer+id claimant+id patient+id member+id insured+id client+id customerid beneficiary+id"),
+        (
+            5,
+            "policennummer customer+id claimant+id patient+id member+id insured+id client+id customerid beneficiary+id",
+        ),
         (5, "versicherungsnummer kundennummer kunden+nr account"),
         (5, "name names versicherungsnehmer"),
         (-9, "type class model make product brand file column+name plan hospital count number+of event scheme change"),
@@ -101,7 +122,10 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (4, "of+policy+holder"),
     ),
     "money": (
-        (5, "amount amt betrag -betrag summe -summe cost costs kosten -kosten premium praemie price paid payout charge"),
+        (
+            5,
+            "amount amt betrag -betrag summe -summe cost costs kosten -kosten premium praemie price paid payout charge",
+        ),
         (5, "charges billed deductible deductable excess income salary value limit reserve usd eur gbp chf total"),
         (5, "capital gain gains loss losses montant importe monto selbstbehalt selbst- claim claimed"),
         (-9, "count number no nr num id age year month day days hour hours ratio rate code type date time status of"),
@@ -109,7 +133,10 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
     ),
     "count": (
         (5, "count number+of no+of num+of anzahl anzahl- nombre+de numero+de witnesses vehicles injuries passengers"),
-        (5, "claims persons months years days hours visits bedrooms rooms children members mileage km miles age tenure"),
+        (
+            5,
+            "claims persons months years days hours visits bedrooms rooms children members mileage km miles age tenure",
+        ),
         (5, "suppliments supplements photos kilometerstand hour"),
     ),
     "age": ((5, "age alter edad"), (-9, _THING), (9, "policyholder policy+holder")),
@@ -122,31 +149,32 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
     "open": (
         (5, "state city town region county country province bundesland ort stadt land make model brand marke modell"),
         (5, "occupation hobby hobbies job profession beruf product diagnosis procedure hospital agent vendor garage"),
-        (5, "provider street branch office"),
+        (5, "provider street branch office adjuster handler sachbearbeiter repairer workshop werkstatt"),
         (5, "id number code zip nr nummer -nummer"),
     ),
     "born": ((5, "birth dob born birthday geburt geburts- naissance nacimiento"),),
 }
 
-FRAUD = frozenset(
-    "1 1.0 y yes true t fraud fraudulent f1 ja oui si sí sim positive confirmed suspicious bad betrug j o".split()
-)
+
+def _listed(words: str) -> frozenset[str]:
+    return frozenset(words.split(","))
+
+
+FRAUD = _listed("1,1.0,y,yes,true,t,fraud,fraudulent,ja,j,oui,o,si,sí,sim,positive,confirmed,suspicious,bad,betrug")
 """How a label says fraud, in lower case."""
-NOT_FRAUD = frozenset(
-    "0 0.0 n no false f nein non legit legitimate genuine negative not_fraud non-fraud good normal honest".split()
-    + ["not fraud", "no fraud", "non fraud", "kein betrug"]
+NOT_FRAUD = _listed(
+    "0,0.0,n,no,false,f,nein,non,legit,legitimate,genuine,negative,not_fraud,non-fraud,good,normal,honest,not fraud,"
+    "no fraud,non fraud,kein betrug"
 )
-LEGIT_HEADER = re.compile(r"\b(legit|legitimate|genuine|valid|not fraud|non fraud)\b")
+LEGIT_HEADER = re.compile(r"\b(legit|legitimate|genuine|not fraud|non fraud)\b")
 """A header under which yes means that there was no fraud."""
-UNDECIDED = frozenset(
-    ["pending", "open", "under investigation", "undecided", "unknown", "in review", "offen", "not investigated"]
+UNDECIDED = _listed("pending,open,under investigation,undecided,unknown,in review,offen,not investigated")
+MARKERS = _listed(
+    "?,??,na,n/a,#n/a,n.a.,null,nan,nat,-,--,---,.,\\n,(null),<na>,nil,unknown,unk,missing,not available,not known,tbd,"
+    "not provided,unspecified,unbekannt,k.a.,k. a.,inconnu,desconocido,#value!,#ref!,#div/0!"
 )
-MARKERS = frozenset(
-    ["?", "??", "na", "n/a", "#n/a", "n.a.", "null", "nan", "-", "--", "---", ".", "\\n", "(null)", "<na>", "nil"]
-    + ["unknown", "unk", "missing", "not available", "not known", "unbekannt", "k.a.", "k. a.", "inconnu"]
-    + ["desconocido", "#value!", "#ref!", "#div/0!", "nat", "tbd", "not provided", "unspecified"]
-)
-"""Words that mean "unknown" wherever they stand, in lower case; 'none' is not among them, as it often is an answer."""
+"""Words for "unknown" wherever they stand, in lower case; 'none' is not among them, as it often is an answer."""
+_SPELT = {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"}
 
 
 def words_of(header: str) -> str:
@@ -155,7 +183,7 @@ def words_of(header: str) -> str:
     >>> words_of("PolicyBindDate"), words_of("Höhe des Schadens (€)"), words_of("SSN"), words_of("")
     ('policy bind date', 'hoehe des schadens', 'ssn', '')
     """
-    spelt = header.translate(str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss"}))
+    spelt = "".join(_SPELT.get(sign, sign) for sign in header)
     plain = unicodedata.normalize("NFKD", spelt).encode("ascii", "ignore").decode()
     cut = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain)
     return " ".join(re.findall(r"[a-z]+|[0-9]+", cut.lower()))
