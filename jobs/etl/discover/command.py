@@ -12,13 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
-import polars as pl
-
 from jobs.etl.clean import clean_claims
 from jobs.etl.discover.draft import Draft, Table, draft
 from jobs.etl.discover.facts import Cells, facts_of
 from jobs.etl.discover.roles import ID_SHARE, Guess, Parts, guess_parts
-from jobs.etl.discover.sample import Sample, count_distinct, take
+from jobs.etl.discover.sample import Sample, as_text, count_distinct, take
 from shared.contract import Contract, load
 from shared.errors import ClaimsightError, ConfigError, ExitCode
 
@@ -115,7 +113,7 @@ def _draft(sample: Sample, name: str, tolerance: float) -> tuple[Parts, Draft]:
     table = [
         (cells, facts_of(cells, tolerance))
         for header in sample.cells.columns
-        for cells in [Cells.of(header, _text(sample.cells[header]))]
+        for cells in [Cells.of(header, as_text(sample.cells[header]))]
     ]
     parts = guess_parts(table)
     if parts.id and not sample.whole:
@@ -145,13 +143,6 @@ def _counted(sample: Sample, guess: Guess) -> Guess | None:
         return None
     told = "differs in each" if distinct == rows else f"repeats in {rows - distinct:,}"
     return replace(guess, reason=f"{told} of all {rows:,} rows;{guess.reason.partition(';')[2]}")
-
-
-def _text(cells: pl.Series) -> pl.Series:
-    try:
-        return cells.cast(pl.String)
-    except pl.exceptions.PolarsError:  # some are not UTF-8; their rows will be set aside
-        return pl.Series(cells.name, [cell.decode("utf-8", "replace") for cell in cells], dtype=pl.String)
 
 
 def _loaded(made: Draft) -> Contract:

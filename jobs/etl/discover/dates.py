@@ -64,7 +64,7 @@ def parsed(text: pl.Series, form: str, dtype: DType) -> pl.Series:
 
 def no_day(values: pl.Series) -> pl.Series:
     """Where 00/00/0000, 99/99/9999 and the like stand, or the year 9999 of those who must fill in something."""
-    return values.str.replace_all(r"\D", "").str.contains("^(0{6,}|9{6,}|9999.*|.*9999)$")
+    return values.str.replace_all(r"\D", "").str.contains(r"^(0{6,}|9{6,}|9999(0\d|1[0-2])\d*|\d{4}9999)$")
 
 
 def zero_day(moments: pl.Series) -> pl.Series:

@@ -114,6 +114,14 @@ def count_distinct(sample: Sample, header: str) -> tuple[int, int] | None:
     return len(values), values.n_unique()
 
 
+def as_text(cells: pl.Series) -> pl.Series:
+    """Decode a column's cells; what is not UTF-8 is replaced, as its rows will be set aside."""
+    try:
+        return cells.cast(pl.String)
+    except pl.exceptions.PolarsError:
+        return pl.Series(cells.name, [cell.decode("utf-8", "replace") for cell in cells], dtype=pl.String)
+
+
 def _csv_column(sample: Sample, place: int) -> pa.ChunkedArray:
     names = [f"f{number}" for number in range(sample.cells.width)]
     broken_lines = any(bool(column.alias("cell").bin.contains(b"\n").any()) for column in sample.cells)
@@ -308,7 +316,7 @@ def _refuse_headless(path: Path, cells: pl.DataFrame) -> None:
     alike = 0
     for name in cells.columns:
         shape = r"^[+-]?\d+([.,]\d+)?$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?$"
-        some = cells[name].alias("cell")[:1000].cast(pl.String, strict=False).drop_nulls()
+        some = as_text(cells[name].alias("cell")[:1000])
         below = some.filter(some != "")
         if re.match(shape, name.strip()):
             alike += bool(below.len()) and float(below.str.contains(shape).mean() or 0) > 0.9  # type: ignore[arg-type]
