@@ -112,6 +112,7 @@ def test_an_id_is_held_against_the_whole_file(tmp_path: Path, monkeypatch: pytes
         (b"sep=;\na;b\n1;2\n", "sep="),
         (b"a,a,b\n1,2,3\n", "twice: 'a'"),
         (b"".join(b"%d,2024-01-02,%d.5,x\n" % (number, number) for number in range(50)), "no header"),
+        (b"7,7,Smith\n" * 20, "no header"),
         (b"Report of 2024\n\na,b,c\n" + b"1,2,3\n" * 20, "no header of the 3 columns"),
         (gzip.compress(b"a,b\n1,2\n" * 1000)[:-9], "damaged|packed"),
         (b"PAR1" + bytes(50), "damaged"),

@@ -36,6 +36,9 @@ SNIFFED_LINES = 300
 _DELIMITERS = ",;\t|^~"
 _DOUBTFUL = ": #&!@/\\"
 """Delimiters that stand in cells, too: taken only where no other fits."""
+_JSON = re.compile(r'\s*(\{\s*["}]|\[\s*[\[{\]])')
+"""How JSON begins, and a CSV header does not."""
+_NUMBER_OR_DATE = r"[+-]?\d+([.,]\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?"
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _OTHERS = {
     b"PK\x03\x04": "an Excel or zip file: save the sheet as CSV, or unpack it",
@@ -97,7 +100,7 @@ def take(path: Path) -> Sample:
         raise DataError(f"{path}: {error}") from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataError(f"{path}: the gzip file is damaged: pack it again") from None
-    except pa.ArrowInvalid:
+    except pa.ArrowException:
         raise DataError(f"{path}: the Parquet file is damaged: send it again") from None
 
 
@@ -144,7 +147,10 @@ def _csv_column(sample: Sample, place: int) -> pa.ChunkedArray:
 
 def _parquet(path: Path, part: Path) -> Sample:
     """Take every row group's rows, or every so many of them."""
-    whole = pyarrow.parquet.ParquetFile(path)
+    try:
+        whole = pyarrow.parquet.ParquetFile(path)
+    except OSError as error:  # so Arrow calls a footer that makes no sense
+        raise pa.ArrowInvalid from error
     height, width = whole.metadata.num_rows, len(whole.schema_arrow)
     step = height * width // WHOLE_CELLS + 1
     if step == 1:
@@ -168,16 +174,19 @@ def _text(path: Path, part: Path) -> Sample:
     with _unpacked(path if whole else part) as stream:
         sniffed = taken or stream.read(WHOLE_BYTES)
     encoding, notes = _encoding(sniffed)
-    if re.match(rb"(\xef\xbb\xbf)?\s*[{\[]", start) and not re.match(rb"[^\n]*[;,|\t][^\n\"]*\n[^{\[]", start):
+    text = sniffed.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
+    if _JSON.match(text):
         file, kind = File(encoding=encoding), "JSON lines"
     else:
-        file, kind = (
-            _dialect(path, sniffed.decode(encoding if encoding != "utf-8" else "utf-8-sig", "replace"), encoding),
-            "CSV",
-        )
+        file, kind = _dialect(path, text, encoding), "CSV"
+        _refuse_headless(path, text, file)
     sample = _read(path, path if whole else part, kind, file, None)
-    rows = sample.rows if whole else round(sample.rows * total / max(len(taken), 1))
-    return replace(sample, whole=whole, rows=rows, broken=sample.broken if whole else 0, notes=(*notes, *sample.notes))
+    if whole:
+        broken = (f"{sample.broken:,} lines are no row and will be set aside",) if sample.broken else ()
+        return replace(sample, notes=(*notes, *broken))
+    # Where a block begins or ends within quotes, its edge is no row of the file's either way.
+    rows = round(sample.rows * total / max(len(taken), 1))
+    return replace(sample, whole=False, rows=rows, broken=0, notes=notes)
 
 
 def _read(path: Path, part: Path, kind: str, file: File, rows: int | None) -> Sample:
@@ -193,11 +202,8 @@ def _read(path: Path, part: Path, kind: str, file: File, rows: int | None) -> Sa
     if not cells.height:
         told = "no line below its header is a row" if broken else "it has a header and no row"
         raise DataError(f"{path}: {told}: give a file with rows")
-    if kind == "CSV":
-        _refuse_headless(path, cells)
-    notes = (f"{broken:,} lines are no row of {len(names)} fields and will be set aside",) if broken else ()
     whole = rows is None or rows == cells.height
-    return Sample(path, kind, file, lines, cells, whole, cells.height if whole else rows or 0, broken, notes)
+    return Sample(path, kind, file, lines, cells, whole, cells.height if whole else rows or 0, broken)
 
 
 @contextmanager
@@ -256,7 +262,7 @@ def _is_utf8(line: bytes) -> bool:
 
 def _dialect(path: Path, text: str, encoding: Literal["utf-8", "latin-1"]) -> File:
     """Tell the delimiter and the quotation mark: those by which most lines have as many fields as the header."""
-    lines = [line for line in text[: 4 * BLOCK_BYTES].splitlines(keepends=True) if line.strip()][:SNIFFED_LINES]
+    lines = _lines(text)
     for delimiters in (_DELIMITERS, _DOUBTFUL):
         fits = {(sign, mark): _fit(lines, sign, mark) for sign in delimiters for mark in ('"', "'", "")}
         # The first of equals is the usual one.
@@ -267,6 +273,10 @@ def _dialect(path: Path, text: str, encoding: Literal["utf-8", "latin-1"]) -> Fi
     _refuse_preamble(path, lines)
     rarest = min(_DELIMITERS, key=lambda sign: sum(line.count(sign) for line in lines))
     return File(delimiter=rarest, encoding=encoding)
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text[: 4 * BLOCK_BYTES].splitlines(keepends=True) if line.strip()][:SNIFFED_LINES]
 
 
 def _fit(lines: list[str], delimiter: str, mark: str) -> tuple[float, int]:
@@ -311,18 +321,15 @@ def _refuse_preamble(path: Path, lines: list[str]) -> None:
             )
 
 
-def _refuse_headless(path: Path, cells: pl.DataFrame) -> None:
+def _refuse_headless(path: Path, text: str, file: File) -> None:
     """Refuse a file whose first line is a row: it has numbers or dates above such, or values that come again."""
+    names, *rows = list(_rows(_lines(text), file.delimiter, file.quote)) or [[]]
     alike = 0
-    for name in cells.columns:
-        shape = r"^[+-]?\d+([.,]\d+)?$|^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}( .*)?$"
-        some = as_text(cells[name].alias("cell")[:1000])
-        below = some.filter(some != "")
-        if re.match(shape, name.strip()):
-            alike += bool(below.len()) and float(below.str.contains(shape).mean() or 0) > 0.9  # type: ignore[arg-type]
-        elif name.strip():
-            alike += bool((some == name).any())
-    if alike > 0.3 * cells.width:
-        raise DataError(
-            f"{path}: it has no header: its first line looks like a row; add a first line that names the columns"
-        )
+    for place, name in enumerate(map(str.strip, names)):
+        below = [cell for row in rows if place < len(row) and (cell := row[place].strip())]
+        if re.fullmatch(_NUMBER_OR_DATE, name):
+            alike += sum(bool(re.fullmatch(_NUMBER_OR_DATE, cell)) for cell in below) > 0.9 * len(below) > 0
+        elif name:
+            alike += name in below
+    if alike > 0.3 * len(names):
+        raise DataError(f"{path}: it has no header: its first line looks like a row; add one that names the columns")
