@@ -16,7 +16,7 @@ import pytest
 
 from jobs.etl.discover.command import discover
 from shared.contract import Contract, load
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[2]
 Rows = Sequence[dict[str, object]]
@@ -240,6 +240,13 @@ def test_odd_headers(tmp_path: Path) -> None:
     assert "keep 400 of these 400" in shown
 
 
+def test_a_column_without_a_header(tmp_path: Path) -> None:
+    """A column without a header, such as a row number, is passed over, and that is said."""
+    contract, _, shown = drafted(write(tmp_path / "x.csv", motor(**{"": lambda number: number})), tmp_path)
+    assert set(contract.columns) == {*motor(1)[0]}
+    assert "without a header" in shown
+
+
 def test_rows_that_will_be_set_aside(tmp_path: Path) -> None:
     """A few cells of another kind cost their rows, which is said with the reason; many make the column text."""
     few = motor(1000, claim_amount=lambda number: "about 70" if number == 5 else number)
@@ -259,6 +266,28 @@ def test_an_id_that_repeats(tmp_path: Path) -> None:
     contract, _, shown = drafted(write(tmp_path / "x.csv", rows), tmp_path)
     assert contract.roles.id == "claim_id"
     assert "claim_id: repeats an earlier row" in shown
+
+
+def test_more_than_the_reject_limit(tmp_path: Path) -> None:
+    """Where etl would refuse the file as a whole, that is said."""
+    rows = [{"peril": "hail", "fraud": "N"}, {"peril": "theft", "fraud": "Y"}] * 50
+    _, _, shown = drafted(write(tmp_path / "x.csv", rows), tmp_path)
+    assert "etl would refuse the file" in shown
+    assert "the whole row: repeats an earlier row" in shown
+
+
+def test_a_label_written_as_money_stays_the_label(tmp_path: Path) -> None:
+    """No number is made of the column that is the outcome."""
+    contract, _, _ = drafted(write(tmp_path / "x.csv", motor(fraud=lambda number: f"{number % 2},0")), tmp_path)
+    assert contract.roles.label == "fraud"
+    assert contract.derived == {}
+
+
+def test_nothing_but_an_outcome(tmp_path: Path) -> None:
+    """A file of one column, the outcome, is no claims file."""
+    path = write(tmp_path / "x.csv", [{"fraud": cell} for cell in "YNNN"])
+    with pytest.raises(DataError, match="nothing else"):
+        discover(path, "line", tmp_path)
 
 
 def test_a_contract_is_never_overwritten(tmp_path: Path) -> None:

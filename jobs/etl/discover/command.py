@@ -18,7 +18,7 @@ from jobs.etl.discover.facts import Cells, facts_of
 from jobs.etl.discover.roles import ID_SHARE, Guess, Parts, guess_parts
 from jobs.etl.discover.sample import Sample, as_text, count_distinct, take
 from shared.contract import Contract, load
-from shared.errors import ClaimsightError, ConfigError, ExitCode
+from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode
 
 CONTRACTS = Path("contracts")
 TOLERANCES = 0.005, 0.0
@@ -26,6 +26,10 @@ TOLERANCES = 0.005, 0.0
 MANY_ASIDE = 0.05
 REASONS = 5
 """Reasons for which most rows are set aside, to show."""
+_NAMELESS = "a column without a header is passed over: name it in the file if it matters"
+_REFUSED = (
+    "  ! that is more than file.reject_limit allows: etl would refuse the file; mend the file, or raise the limit"
+)
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,11 @@ def _draft(sample: Sample, name: str, tolerance: float) -> tuple[Parts, Draft]:
     table = [
         (cells, facts_of(cells, tolerance))
         for header in sample.cells.columns
+        if header.strip()
         for cells in [Cells.of(header, as_text(sample.cells[header]))]
     ]
+    if not table:
+        raise DataError(f"{sample.path}: no column has a name: add a first line that names the columns")
     parts = guess_parts(table)
     if parts.id and not sample.whole:
         known = _counted(sample, parts.id)
@@ -128,7 +135,7 @@ def _draft(sample: Sample, name: str, tolerance: float) -> tuple[Parts, Draft]:
         sample.rows,
         0 if sample.whole else sample.cells.height,
         how,
-        sample.notes,
+        sample.notes if len(table) == sample.cells.width else (*sample.notes, _NAMELESS),
     )
     return parts, draft(name, given, parts)
 
@@ -154,6 +161,8 @@ def _loaded(made: Draft) -> Contract:
 
 def _prove(sample: Sample, contract: Contract) -> Proof:
     """Clean the rows that were read, as etl will."""
+    if contract.columns.keys() == {contract.roles.label}:
+        raise DataError(f"{sample.path}: it holds an outcome and nothing else; send what is known of the claims, too")
     cleaned = clean_claims(sample.lines, sample.cells, contract, moment=datetime(2000, 1, 1, tzinfo=UTC))
     reasons = Counter(reason for told in cleaned.bad["reason"] for reason in told.split("; "))
     repeated = cleaned.good.height - cleaned.good["claim_id"].n_unique()
@@ -184,6 +193,7 @@ def _summary(target: Path, sample: Sample, parts: Parts, made: Draft, contract: 
         f"etl would keep {proof.rows - proof.aside:,} of these {proof.rows:,} rows"
         + (" and set aside:" if proof.reasons else "."),
         *(f"  {count:>7,}  {reason}" for reason, count in proof.reasons),
+        *([_REFUSED] if proof.aside > contract.file.reject_limit * proof.rows else []),
         "",
         f"Written: {target}. Look at its roles, then:",
         f"  make run CONTRACT={quote(str(target))} DATA={quote(str(sample.path))}",

@@ -87,8 +87,7 @@ def draft(name: str, given: Table, parts: Parts) -> Draft:
     ]
     seen = "" if not given.sampled else ", in the sample"
     for fact in given.facts:
-        if fact.header in names:
-            lines += column(fact, names[fact.header], parts, common, _format(fact, given), seen)
+        lines += column(fact, names[fact.header], parts, common, _format(fact, given), seen)
     for derived, (dtype, sql, nullable, says) in made.items():
         lines += ["", *(f"# {comment(line)}" for line in says), *table(("derived", derived))]
         lines += [Line("dtype", dtype), Line("sql", sql), *([Line("nullable", True)] if nullable else [])]
@@ -102,13 +101,11 @@ def draft(name: str, given: Table, parts: Parts) -> Draft:
 
 
 def _names(facts: Sequence[Facts], parts: Parts) -> dict[str, str]:
-    """Name in the contract, by header; a column without a header has none, and is passed over."""
+    """Name in the contract, by header."""
     owners = {"claim_id": parts.id, "event_time": parts.event_time, "is_fraud": parts.label}
     names: dict[str, str] = {}
     taken = {fact.header for fact in facts}
     for fact in facts:
-        if not fact.header.strip():
-            continue
         name = re.sub(r'["*\x00-\x1f]', "_", fact.header.strip()).lstrip("^ ") or "column"
         owner = owners.get(name)
         if name in RESERVED and not (owner and owner.column == fact.header):
@@ -159,8 +156,6 @@ def _missing(given: Table, parts: Parts) -> list[str]:
         sentences.append(
             f"{given.rows:,} rows are too few to judge a model by (it takes about {FEW_ROWS}): send more claims"
         )
-    if any(not fact.header.strip() for fact in given.facts):
-        sentences.append("a column without a header is passed over: name it in the file if it matters")
     return sentences
 
 
@@ -203,8 +198,9 @@ def _derived(facts: Sequence[Facts], parts: Parts, names: Mapping[str, str]) -> 
         }
         says = ("Weeks of a month start on its 1st, 8th, 15th and 22nd day; the fifth is put on the 28th.",)
         made[_free(pieces.name, taken)] = ("date", pieces.sql.format(**columns), False, says if pieces.week else ())
+    untouched = {*parts.pii, *(part.column for part in (parts.id, parts.label) if part)}
     for fact in facts:
-        if fact.sql and fact.header in names and fact.header not in parts.pii:
+        if fact.sql and fact.header not in untouched:
             dates = bool(parts.event_time and parts.event_time.column == fact.header)
             end = "_number" if fact.sql_dtype == "number" else "_time"
             stem = names[fact.header].encode()[: LONGEST_NAME - len(end)].decode(errors="ignore")
@@ -223,9 +219,9 @@ def _free(name: str, taken: set[str]) -> str:
 def _stands_for(header: str, names: Mapping[str, str], made: _Made) -> str:
     """The derived column that was made from this one alone, else the column itself."""
     for made_name, (_, sql, _, _) in made.items():
-        if header in names and re.findall('"((?:[^"]|"")*)"', sql) == [names[header]]:
+        if re.findall('"((?:[^"]|"")*)"', sql) == [names.get(header)]:
             return made_name
-    return names.get(header, header)
+    return names[header]
 
 
 def _roles(parts: Parts, names: Mapping[str, str], made: _Made) -> list[object]:
