@@ -196,7 +196,7 @@ def _read(path: Path, part: Path, kind: str, file: File, rows: int | None) -> Sa
     none = pl.DataFrame(schema=dict.fromkeys(names, pl.Binary))
     cells = pl.concat([none, *(batch.cells for batch in batches)], how="diagonal")
     # Under a name of our own: Polars takes a header such as ^a$ for a pattern.
-    cells = pl.DataFrame([column.alias("cell").fill_null(b"").alias(column.name) for column in cells])
+    cells = pl.DataFrame({column.name: column.alias("cell").fill_null(b"") for column in cells})
     lines = pl.int_range(2, cells.height + 2, eager=True).alias("file_line")
     broken = sum(batch.broken.height for batch in batches)
     if not cells.height:
@@ -307,7 +307,8 @@ def _mark(lines: list[str], best: tuple[str, str], fits: dict[tuple[str, str], t
         mark: len(re.findall(rf"(?:^|{edge}){mark}[^{mark}\n]*{mark}(?={edge}|\r?$)", "".join(lines), re.M))
         for mark in "\"'"
     }
-    return "'" if around["'"] > len(lines) / 2 and around["'"] > around['"'] else '"'
+    at_work = around["'"] > len(lines) / 2 and around["'"] > around['"']
+    return "'" if at_work and fits[sign, "'"] >= fits[sign, '"'] else '"'
 
 
 def _refuse_preamble(path: Path, lines: list[str]) -> None:
