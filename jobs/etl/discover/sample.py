@@ -17,7 +17,6 @@ from typing import IO, Literal
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 
 from jobs.etl import read
 from shared.contract import File
@@ -107,7 +106,9 @@ def take(path: Path) -> Sample:
 def count_distinct(sample: Sample, header: str) -> tuple[int, int] | None:
     """Count all rows of the file and the different values of one of its columns; None where that takes too long."""
     if sample.kind == "Parquet":
-        column = pyarrow.parquet.read_table(sample.path, columns=[header]).column(0)
+        from pyarrow.parquet import read_table  # here, since every start of etl would wait for it
+
+        column = read_table(sample.path, columns=[header]).column(0)
     elif sample.kind == "CSV" and sample.path.stat().st_size < COUNTED_BYTES:
         place = sample.cells.columns.index(header)
         column = _csv_column(sample, place)
@@ -147,8 +148,10 @@ def _csv_column(sample: Sample, place: int) -> pa.ChunkedArray:
 
 def _parquet(path: Path, part: Path) -> Sample:
     """Take every row group's rows, or every so many of them."""
+    from pyarrow.parquet import ParquetFile, ParquetWriter
+
     try:
-        whole = pyarrow.parquet.ParquetFile(path)
+        whole = ParquetFile(path)
     except OSError as error:  # so Arrow calls a footer that makes no sense
         raise pa.ArrowInvalid from error
     height, width = whole.metadata.num_rows, len(whole.schema_arrow)
@@ -156,7 +159,7 @@ def _parquet(path: Path, part: Path) -> Sample:
     if step == 1:
         return _read(path, path, "Parquet", File(), height)
     size = max(height // (BLOCKS * step), 1)
-    with pyarrow.parquet.ParquetWriter(part, whole.schema_arrow) as writer:
+    with ParquetWriter(part, whole.schema_arrow) as writer:
         for number, batch in enumerate(whole.iter_batches(batch_size=size)):
             if number % step == 0:
                 writer.write_batch(batch)
