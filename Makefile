@@ -6,7 +6,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
-.PHONY: help setup lock run simulate test test-unit test-property check bench schema mlflow clean
+.PHONY: help setup lock run discover simulate test test-unit test-property check bench schema mlflow clean
 .PHONY: engine engine-stop images image up down run-docker audit test-container
 
 help: ## list the targets
@@ -21,6 +21,9 @@ lock: .venv/uv.stamp ## re-make requirements/*.txt from pyproject.toml (UPGRADE=
 run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a generated book (CLAIMS= WEEKS= SEED= DRIFT=); AS_OF=date
 	@$(BIN)/python -m deploy.local.run $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) $(call ASKED,AS_OF,as-of) \
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) $(call ASKED,DRIFT,drift)
+
+discover: .venv/run.stamp ## draft a contract for claims never seen before: FILE=claims.csv [NAME=line_of_business]
+	@$(BIN)/python -m jobs.etl --discover "$${FILE:?names no file; make discover FILE=claims.csv}" $(call ASKED,NAME,name)
 
 run-docker: images .venv/run.stamp ## the same in containers, each as large as its task on ECS; results in .claimsight/docker
 	@$(BIN)/python -m deploy.local.run --docker $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) \

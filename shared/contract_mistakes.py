@@ -287,6 +287,8 @@ def _column_mistakes(contract: Contract) -> Iterator[Mistake]:
             yield Mistake(("columns", name), says)
         yield from _one_column(("columns", name), name, column)
     yield from _read_twice(("columns",), contract.columns)
+    if contract.columns.keys() == {roles.label}:
+        yield Mistake(("columns",), "hold the label and nothing else; name what is known of the claims, too")
 
 
 def _one_column(key: Key, name: str, column: Column) -> Iterator[Mistake]:

@@ -1,6 +1,8 @@
-"""Bring what senders dropped into Postgres: checked, each row once, bad ones set aside with their reason."""
+"""Bring what senders dropped into Postgres: each row once, bad ones set aside; --discover FILE drafts a contract."""
 
 from __future__ import annotations
+
+import sys
 
 from jobs.etl.load import Loaded, load_file
 from jobs.etl.photo_store import load_photos
@@ -47,4 +49,9 @@ def _load(job: Job, file: Dropped, feed: Feed) -> Loaded:
 
 
 if __name__ == "__main__":
+    # It needs neither settings nor a database, and the other runs none of its modules.
+    if any(argument.split("=")[0] == "--discover" for argument in sys.argv[1:]):
+        from jobs.etl.discover.command import main
+
+        main()
     run("etl", __doc__, work, lambda settings: storage.check(settings.drop))
