@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def work(job: Job) -> str:
     """Measure every whole window that was not measured yet; tell train if the newest asks for it."""
+    if not job.contract.labelled:
+        return "the contract names no outcomes, so there is no champion to watch; nothing measured"
     found = champion(job.database, job.as_of)
     if found is None:
         return "no champion yet; nothing measured"

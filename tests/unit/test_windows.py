@@ -44,9 +44,10 @@ def test_claims_of_one_moment_stand_on_one_side() -> None:
 @pytest.mark.parametrize(
     ("n", "y", "said"),
     [
-        (0, np.zeros(0), "too few frauds"),
-        (500, np.zeros(500), "too few frauds"),
+        (0, np.zeros(0), "no outcome is known yet"),
+        (500, np.zeros(500), "none of the 500"),
         (500, np.ones(500), "all 500"),
+        (500, np.r_[np.ones(19), np.zeros(481)], "too few frauds"),
         (500, np.r_[np.ones(25), np.zeros(475)], "no cut by time"),
         (500, np.r_[np.zeros(475), np.ones(25)], "no cut by time"),
     ],
