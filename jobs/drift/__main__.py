@@ -29,7 +29,7 @@ def work(job: Job) -> str:
         if window.due(done.get(window.start, set()), job.contract.drift.min_claims)
     ]
     if not verdicts:
-        return "no new whole window; nothing to do"
+        return "no new whole window since the champion's training; nothing to do"
     end, newest = verdicts[-1]
     if newest.verdict == "retrain":
         job.put_event("DriftDetected", model_version=found.version, window_end=end)
