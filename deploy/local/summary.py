@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from shared.champion import folder_of, ranking
@@ -83,7 +84,7 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
     console.print(stages)
     champion = summary["champion"]
     if champion is None:
-        console.print(f"[bold]No champion[/]: {summary['no_champion_because']}")
+        console.print(f"[bold]No champion[/]: {escape(summary['no_champion_because'])}")
     else:
         _show_champion(console, champion, summary["caveat"])
     if ranked := summary["ranking"]:
@@ -99,7 +100,7 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
             f"{figures['attained']:.3f} of {figures['attainable']:.3f} attainable on the judged claims."
         )
     drift = summary["drift"]
-    console.print(f"[bold]Drift[/]: {drift['verdict'] or 'not measured'}; {'; '.join(drift['reasons'])}")
+    console.print(f"[bold]Drift[/]: {drift['verdict'] or 'not measured'}; {escape('; '.join(drift['reasons']))}")
 
 
 def next_commands(console: Console, report: Path, summary: Path, *, in_docker: bool, is_demo: bool) -> None:
@@ -146,11 +147,16 @@ def _show_champion(console: Console, champion: dict[str, Any], caveat: str | Non
     console.print(table)
     for leak in champion["suspected_leaks"][:MOST_TOLD]:
         kept = f"let in: {leak['let_in']}" if leak["let_in"] else "left out"
-        console.print(f"[bold]Suspected leak[/] {leak['column']}: {leak['evidence']} ({kept})", highlight=False)
+        _show_finding(console, "Suspected leak", leak, f" ({kept})")
     for column in champion["left_out"][:MOST_TOLD]:
-        console.print(f"[bold]Left out[/] {column['column']}: {column['evidence']}", highlight=False)
+        _show_finding(console, "Left out", column)
     if more := sum(max(len(champion[found]) - MOST_TOLD, 0) for found in ("suspected_leaks", "left_out")):
         console.print(f"{more} more columns with something against them stand in the report.")
+
+
+def _show_finding(console: Console, heading: str, finding: dict[str, str], decision: str = "") -> None:
+    told = f"{finding['column']}: {finding['evidence']}{decision}"
+    console.print(f"[bold]{heading}[/] {escape(told)}", highlight=False)
 
 
 def _span(window: dict[str, str]) -> str:
