@@ -59,7 +59,7 @@ class Page(HTMLParser):
             self.headings.append(data)
 
 
-def contract(title: str = "Motor") -> Contract:
+def contract(title: str = "Motor", name: str = "motor", **changes: Any) -> Contract:
     columns = {
         "number": {"dtype": "text"},
         "day": {"dtype": "date"},
@@ -68,14 +68,15 @@ def contract(title: str = "Motor") -> Contract:
         "peril": {"dtype": "category", "meaning": HOSTILE},
     }
     document = {
-        "name": "motor",
+        "name": name,
         "title": title,
         "roles": {"id": "number", "event_time": "day", "amount": "amount", "pii": ["surname"]},
         "columns": columns,
         "derived": {"initial": {"dtype": "text", "sql": "LEFT(surname, 1)"}},
         "outcomes": {},
     }
-    return Contract.model_validate(document)
+    kept = {key: part for key, part in (document | changes).items() if part is not None}
+    return Contract.model_validate(kept)
 
 
 @pytest.fixture
@@ -85,8 +86,10 @@ def database(database_url: str) -> Iterator[Database]:
         yield database
 
 
-def page(database: Database, folder: Path, title: str = "Motor", as_of: datetime = AS_OF) -> tuple[str, Page]:
-    told = contract(title)
+def page(
+    database: Database, folder: Path, title: str = "Motor", as_of: datetime = AS_OF, **changes: Any
+) -> tuple[str, Page]:
+    told = contract(title, **changes)
     path = write_report(folder / "new", database, told, collect(database, told, as_of, None), as_of)
     text = path.read_text()
     return text, Page(text)
