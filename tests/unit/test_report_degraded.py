@@ -58,7 +58,7 @@ def test_figures_of_a_random_split_are_called_optimistic(database: Database, tmp
     score(database)
     database.rows("UPDATE models SET judged_share = 0.25")
     _, found = page(database, tmp_path, **UNDATED)
-    assert found.text.count("Optimistic figures.") == 4
+    assert found.text.count("Optimistic figures.") == 5
     assert "later ones of" not in found.text
     assert "all later than" not in found.text
     summary = collect(database, contract(**UNDATED), AS_OF, None)
