@@ -1,4 +1,7 @@
-"""Give every claim that the champion has not scored its fraud probability, and the reasons where someone will look."""
+"""Give every claim that the champion has not scored its fraud probability, and the reasons where someone will look.
+
+Where no outcomes are known, it says how unusual each claim is instead.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,15 @@ def work(job: Job) -> str:
         standing = champion(job.database, job.as_of)
         if standing is None:
             return "no champion yet; nothing scored"
-        scored, version = (
-            score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing)),
-            standing.version,
-        )
-    else:
-        newest = ranking(job.database, job.as_of)
-        if newest is None:
-            return "no model to rank claims by yet; nothing scored"
-        scored, version = score_all(job, ANOMALIES, newest.version, lambda: _ranking(newest)), newest.version
+        scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
+        return _told(scored, standing.version)
+    newest = ranking(job.database, job.as_of)
+    if newest is None:
+        return "no model to rank claims by yet; nothing scored"
+    return _told(score_all(job, ANOMALIES, newest.version, lambda: _ranking(newest)), newest.version)
+
+
+def _told(scored: int, version: int) -> str:
     return f"{scored:,} claims scored by model {version}" if scored else "every claim is scored; nothing to do"
 
 

@@ -15,9 +15,8 @@ from shared.job import Job
 if TYPE_CHECKING:
     from jobs.train.windows import Windows
 
-
 GROWTH = 0.2
-"""Share by which claims must have grown since claims were last ranked for the want of outcomes."""
+"""Where no outcomes are known: share by which the claims must have grown since the last model."""
 
 
 def reason_to_train(job: Job) -> str | None:
