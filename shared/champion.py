@@ -12,7 +12,11 @@ from shared.database import Database
 from shared.errors import ModelError
 
 if TYPE_CHECKING:
+    from shared.anomaly import Anomaly
     from shared.model import Model
+
+ANOMALY = "anomaly"
+"""Family of the models that rank claims by how unusual they are, where no outcome is known; never a champion."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Champion:
 
     Attributes
     ----------
+    judged_share : float or None
+        Share of the claims, drawn by id, that it must not learn from; None where time is split.
     threshold : float
         Probability from which a claim is flagged.
     claims_per_week : float
@@ -31,6 +37,7 @@ class Champion:
     family: str
     folder: Path
     train_end: datetime
+    judged_share: float | None
     threshold: float
     metrics: dict[str, Any]
 
@@ -46,8 +53,8 @@ class Champion:
 def champion(database: Database, as_of: datetime) -> Champion | None:
     """Look up the model that stands as champion, or None: nothing has been promoted yet."""
     found = database.rows(
-        "SELECT h.model_version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end FROM model_history h "
-        "JOIN models m USING (model_version) WHERE h.alias = 'champion' AND h.as_of <= %s "
+        "SELECT h.model_version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end, m.judged_share "
+        "FROM model_history h JOIN models m USING (model_version) WHERE h.alias = 'champion' AND h.as_of <= %s "
         "ORDER BY h.entry_id DESC LIMIT 1",
         [as_of],
     )
@@ -59,9 +66,35 @@ def champion(database: Database, as_of: datetime) -> Champion | None:
         row["family"],
         folder_of(row["artifact_uri"]),
         row["train_end"],
+        row["judged_share"],
         row["threshold"],
         row["metrics"],
     )
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The newest model that ranks claims by how unusual they are."""
+
+    version: int
+    folder: Path
+
+    @property
+    def model(self) -> Anomaly:
+        """Read the model; :func:`shared.anomaly.load` says how that may fail."""
+        from shared.anomaly import load
+
+        return load(self.folder)
+
+
+def ranking(database: Database, as_of: datetime) -> Ranking | None:
+    """Look up the newest anomaly model, or None: there is none yet."""
+    found = database.rows(
+        "SELECT model_version, artifact_uri FROM models WHERE family = %s AND as_of <= %s "
+        "ORDER BY model_version DESC LIMIT 1",
+        [ANOMALY, as_of],
+    )
+    return Ranking(found[0]["model_version"], folder_of(found[0]["artifact_uri"])) if found else None
 
 
 def folder_of(artifact_uri: str) -> Path:

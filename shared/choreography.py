@@ -40,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     Rule("WeeklyTraining", "scheduler", ("train",), timedelta(days=7)),
     Rule("DriftDetected", "drift", ("train",)),
     Rule("ModelTrained", "train", ("evaluate",)),
+    Rule("RankingTrained", "train", ("score",)),
     Rule("ModelPromoted", "evaluate", ("score",)),
     Rule("DailySweep", "scheduler", ("evaluate", "score"), timedelta(days=1)),
     Rule("ReleaseDeployed", "release", ("train",)),

@@ -225,8 +225,8 @@ class Training(_Part):
     """When there is something new to learn, and how much of it is kept back to judge."""
 
     judged_share: Annotated[float, Field(gt=0, lt=0.9)] = 0.25
-    """Latest share of the claims with an outcome that judges; it reaches back until it holds 100 frauds, never over
-    half."""
+    """Latest share of the claims with an outcome that judges, or a random one where no column dates claims; it reaches
+    back until it holds 100 frauds, never over half."""
     min_new_outcomes: Annotated[int, Field(ge=1)] = 1000
     """Outcomes that must have come since the last training for the next."""
 
@@ -277,8 +277,8 @@ class Contract(_Part):
     @field_validator("name")
     @classmethod
     def _free(cls, name: str) -> str:
-        if name in ("claimsight", "information_schema", "public") or name.startswith("pg_"):
-            raise ValueError(f"'{name}' is the name of a schema that is not a line of business; choose another")
+        if name in ("claimsight", "index", "information_schema", "public") or name.startswith("pg_"):
+            raise ValueError(f"'{name}' names something else in Postgres or in the report; choose another")
         return name
 
     @model_validator(mode="after")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,17 +138,8 @@ class Model:
     parts: tuple[Logistic | Trees, ...]
 
     def known(self, claims: pl.DataFrame) -> pl.DataFrame:
-        """Compute what this model looks at; see :func:`shared.features.values`.
-
-        Raises
-        ------
-        ModelError
-            The claims lack a column of it.
-        """
-        wanted = dict.fromkeys(source for feature in self.features for source in feature.sources)
-        if missing := [source for source in wanted if source not in claims.columns]:
-            raise ModelError(f"the model looks at {', '.join(missing)}, which the contract lacks; train a new one")
-        return values(claims, self.features)
+        """Compute what this model looks at; see :func:`known_values`."""
+        return known_values(claims, self.features)
 
     def fraud_probability(self, known: pl.DataFrame, threads: int) -> Floats:
         """Probability of fraud, of shape (n,), from 0 to 1, rows as they came."""
@@ -191,13 +183,33 @@ def load(folder: Path) -> Model:
     ModelError
         It is not there, or of another format than this code writes.
     """
-    try:
-        document = json.loads((folder / "model.json").read_text())
-        if document["format"] != FORMAT:
-            raise ModelError(f"model {folder}: format {document['format']}, this code reads {FORMAT}; train a new one")
-        features = tuple(Feature(**_tuples(feature)) for feature in document["features"])
+    with read_model(folder, FORMAT) as (document, features):
         parts = tuple(_part(folder, part, features) for part in document["parts"])
         return Model(document["family"], features, parts)
+
+
+def known_values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """Compute what a model looks at; see :func:`shared.features.values`.
+
+    Raises
+    ------
+    ModelError
+        The claims lack a column of it.
+    """
+    wanted = dict.fromkeys(source for feature in features for source in feature.sources)
+    if missing := [source for source in wanted if source not in claims.columns]:
+        raise ModelError(f"the model looks at {', '.join(missing)}, which the contract lacks; train a new one")
+    return values(claims, features)
+
+
+@contextmanager
+def read_model(folder: Path, form: int) -> Iterator[tuple[dict[str, Any], tuple[Feature, ...]]]:
+    """Read ``model.json`` and its features; what goes wrong with the document within the block is a ModelError."""
+    try:
+        document = json.loads((folder / "model.json").read_text())
+        if document["format"] != form:
+            raise ModelError(f"model {folder}: format {document['format']}, this code reads {form}; train a new one")
+        yield document, tuple(Feature(**_tuples(feature)) for feature in document["features"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         said = str(error).partition("\n")[0]  # XGBoost goes on with a stack trace
         raise ModelError(f"model {folder}: cannot be read ({said}); train a new one") from error

@@ -73,6 +73,7 @@ class Registry:
         parameters: Mapping[str, object],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        alias: str,
         as_of: datetime,
     ) -> Registered:
         """Track a search and register its model.
@@ -83,6 +84,8 @@ class Registry:
             The model's files; they become the run's artifact ``model``.
         trials : sequence of TrackedTrial
             One nested run each.
+        alias : str
+            That of the new version.
         """
         try:
             experiment = self._experiment()
@@ -101,7 +104,7 @@ class Registry:
             source = f"{run.info.artifact_uri}/model"
             self._create_name()
             version = self._client.create_model_version(self._line, source, run_id)
-            self._client.set_registered_model_alias(self._line, "challenger", version.version)
+            self._client.set_registered_model_alias(self._line, alias, version.version)
             return Registered(int(version.version), run_id, source)
         except MlflowException as error:
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error

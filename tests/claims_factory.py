@@ -45,6 +45,8 @@ age = { dtype = "integer", unit = "years" }
 workshop = { dtype = "category", nullable = true }
 """
 ODD = "risk % 'Ü'"
+UNDATED = GARAGE.replace('event_time = "event_time"\n', "").replace('event_time = { dtype = "date" }\n', "")
+"""The same without a column that dates the claims."""
 
 
 def contract(text: str = GARAGE) -> Contract:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from shared.champion import folder_of
+from deploy.local.scores import scores, unusual
+from deploy.local.summary import WAY_ON
+from deploy.local.words import count, day, figure, share, words_of
+from shared.champion import ANOMALY, folder_of
 from shared.contract import Contract
 from shared.database import Database, quoted
 from shared.errors import ExitCode, ModelError
@@ -26,24 +26,24 @@ from shared.metrics import wilson
 LONGEST = 20
 """Rows of a list; the page says how many more there are."""
 MOST_WINDOWS = 12
-TOP_CLAIMS = 10
-SCORE_BINS = 25
 Z_95 = 1.96
-UNTOLD = "\u2013"
-"""Stands for a number that is not known: a dash."""
-PERIODS = (("day", 35), ("week", 200), ("month", 2200), ("year", 40_000), ("century", math.inf))
+PERIODS = (("day", 35), ("week", 200), ("month", 2200), ("year", 40_000), ("century", float("inf")))
 """Period by which a book is cut, and the days up to which a book is short enough for it."""
 
 Row = dict[str, Any]
 
 
-def write_report(path: Path, database: Database, contract: Contract, summary: dict[str, Any], as_of: datetime) -> Path:
-    """Write the page of one line of business.
+def write_report(
+    folder: Path, database: Database, contract: Contract, summary: dict[str, Any], as_of: datetime
+) -> Path:
+    """Write the page of one line of business, ``<line>.html``, and the same as ``index.html``, the last run's page.
+
+    The pages of other lines stay as they are; this one leads to them.
 
     Parameters
     ----------
-    path : Path
-        File to write, in place of any earlier one; its folder is made.
+    folder : Path
+        Made if need be.
     summary : dict
         As :func:`deploy.local.summary.collect` gives it.
     as_of : datetime
@@ -52,20 +52,28 @@ def write_report(path: Path, database: Database, contract: Contract, summary: di
     Returns
     -------
     Path
-        `path`.
+        The last run's page.
     """
-    page = render(gather(database, contract, summary, as_of))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
-    return path
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = sorted({contract.name} | {page.stem for page in folder.glob("*.html")} - {"index"})
+    page = render(gather(database, contract, summary, as_of) | {"lines": lines})
+    for path in (folder / f"{contract.name}.html", folder / "index.html"):
+        part = path.with_name(path.name + ".part")
+        part.write_text(page, encoding="utf-8")
+        os.replace(part, path)
+    return folder / "index.html"
 
 
 def gather(database: Database, contract: Contract, summary: dict[str, Any], as_of: datetime) -> Row:
     """Read all that the page shows."""
-    history = database.rows("SELECT * FROM model_history WHERE as_of <= %s ORDER BY entry_id", [as_of])
-    models = database.rows("SELECT * FROM models WHERE as_of <= %s ORDER BY model_version", [as_of])
+    # Whoever names no outcomes any more has no champion either, whatever was promoted before.
+    history = database.rows(
+        "SELECT * FROM model_history WHERE as_of <= %s AND %s ORDER BY entry_id", [as_of, contract.labelled]
+    )
+    models = database.rows(
+        "SELECT * FROM models WHERE as_of <= %s AND (family <> %s) = %s ORDER BY model_version",
+        [as_of, ANOMALY, contract.labelled],
+    )
     champion = next((entry for entry in reversed(history) if entry["alias"] == "champion"), None)
     judged = champion or (history[-1] if history else None)
     version = judged["model_version"] if judged else None
@@ -76,15 +84,18 @@ def gather(database: Database, contract: Contract, summary: dict[str, Any], as_o
             "summary": summary,
             "as_of": as_of,
             "generated": contract.name == "demo",
+            "dated": contract.roles.event_time is not None,
             "book": _book(database, as_of),
             "files": database.rows("SELECT * FROM ingest_files WHERE loaded_at <= %s ORDER BY file_id DESC", [as_of]),
             "quarantine": _quarantine(database, as_of),
+            "unknown": _unknown(database, contract, as_of),
             "history": history,
             "judged": judged,
             "trained": trained,
             "training": _training(trained, contract),
             "deciles": _deciles(judged["metrics"]["deciles"]) if judged else [],
-            "scores": _scores(database, contract, champion, trained, as_of) if champion and trained else None,
+            "scores": scores(database, contract, champion, trained, as_of) if champion and trained else None,
+            "unusual": unusual(database, contract, trained, as_of) if trained and not contract.labelled else None,
             "drift": _drift(database, champion, as_of),
             "runs": _runs(database, contract, as_of),
         }
@@ -106,54 +117,7 @@ def render(facts: Row) -> str:
     words = (count, figure, share, day, words_of, sha256)
     environment.filters |= {function.__name__: function for function in words}
     environment.globals |= {"charts": charts, "count": count, "share": share, "figure": figure}
-    return environment.get_template("report.html.j2").render(facts, longest=LONGEST)
-
-
-def count(number: float | None) -> str:
-    """Write a count.
-
-    >>> count(12345), count(0)
-    ('12,345', '0')
-    """
-    return UNTOLD if number is None else f"{number:,.0f}"
-
-
-def figure(number: float | None, digits: int = 3) -> str:
-    """Write a number to some significant figures, a whole one in full.
-
-    >>> figure(3.4159), figure(0.05), figure(1234.5), figure(1234.0), figure(float("nan")) == UNTOLD
-    ('3.42', '0.0500', '1,230', '1,234', True)
-    """
-    if number is None or not math.isfinite(number):
-        return UNTOLD
-    if number == round(number):
-        return f"{number:,.0f}"
-    rounded = float(f"{number:.{digits}g}")
-    return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:#.{digits}g}".rstrip(".")
-
-
-def share(number: float | None) -> str:
-    """Write a share as a percentage, to two significant figures or whole; the space does not break.
-
-    >>> share(0.3417).split(), share(0.05).split()
-    (['34', '%'], ['5', '%'])
-    """
-    if number is None or not math.isfinite(number):
-        return UNTOLD
-    percent = 100 * number
-    return f"{percent:.0f}\u202f%" if percent == 0 or abs(percent) >= 9.95 else f"{percent:.2g}\u202f%"
-
-
-def day(moment: datetime | str | None) -> Markup:
-    """Write the day of a moment, as ISO 8601, in a piece that no line break divides."""
-    if moment is None:
-        return Markup(UNTOLD)
-    return Markup("<time>{}</time>").format(moment.date().isoformat() if isinstance(moment, datetime) else moment)
-
-
-def words_of(name: str) -> str:
-    """Write a name of the code for people: without underscores."""
-    return name.replace("_", " ")
+    return environment.get_template("report.html.j2").render(facts, longest=LONGEST, way_on=WAY_ON)
 
 
 def sha256(text: str) -> str:
@@ -212,6 +176,18 @@ def _quarantine(database: Database, as_of: datetime) -> Row:
     return {"reasons": reasons, "rejected": rejected, "rows": sum(row["rows"] for row in reasons)}
 
 
+def _unknown(database: Database, contract: Contract, as_of: datetime) -> list[Row]:
+    """Columns in which claims have unknown values, the most first."""
+    names = [name for name in contract.stored if name not in ("claim_id", "event_time")]
+    known = ", ".join(f"count({quoted(name)}) AS n{place}" for place, name in enumerate(names))
+    found = database.rows(
+        f"SELECT count(*) AS claims{', ' if names else ''}{known} FROM claims_as_of(%(as_of)s)", {"as_of": as_of}
+    )[0]
+    unknown = [(name, found["claims"] - found[f"n{place}"]) for place, name in enumerate(names)]
+    rows = [{"column": name, "claims": n, "share": n / found["claims"]} for name, n in unknown if n]
+    return sorted(rows, key=lambda row: -row["claims"])
+
+
 def _training(trained: Row | None, contract: Contract) -> Row | None:
     """What stands beside the model about how it came about, or None: its files cannot be read."""
     if trained is None:
@@ -227,7 +203,7 @@ def _training(trained: Row | None, contract: Contract) -> Row | None:
         known = [columns[name] for name in feature["sources"][:1] if name in columns]
         feature["meaning"] = known[0].meaning if known else ""
         feature["sensitive"] = any(name in contract.roles.sensitive for name in feature["sources"])
-    trials = [trial | {"place": place} for place, trial in enumerate(told["trials"])]
+    trials = [trial | {"place": place} for place, trial in enumerate(told.get("trials", ()))]
     findings = [finding | {"let_in": contract.features.allow.get(finding["column"])} for finding in told["findings"]]
     return told | {"trials": trials, "findings": findings, "features": features}
 
@@ -245,77 +221,6 @@ def _deciles(bins: list[Row]) -> list[Row]:
         }
         for place, row in enumerate(bins, 1)
     ]
-
-
-def _scores(database: Database, contract: Contract, champion: Row, trained: Row, as_of: datetime) -> Row:
-    """Predictions for the claims that came after the champion's training."""
-    later = (
-        "FROM predictions p JOIN claims_as_of(%(as_of)s) c USING (claim_id) "
-        "LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) WHERE p.model_version = %(version)s "
-        "AND p.variant = 'champion' AND p.scored_as_of <= %(as_of)s AND c.event_time > %(train_end)s"
-    )
-    values = {"as_of": as_of, "version": champion["model_version"], "train_end": trained["train_end"]}
-    whole = database.rows(
-        "SELECT count(*) AS claims, count(*) FILTER (WHERE flagged) AS flagged, "
-        "count(*) FILTER (WHERE audited) AS audited, sum(fraud_probability) FILTER (WHERE flagged) AS expected, "
-        "max(fraud_probability) AS top, count(o.claim_id) FILTER (WHERE flagged) AS flagged_known, "
-        "count(*) FILTER (WHERE flagged AND is_fraud) AS flagged_frauds, "
-        f"max(event_time) AS last {later}",
-        values,
-    )[0]
-    if not whole["claims"]:
-        return whole
-    top = whole["top"] or 1.0
-    binned = database.rows(
-        f"SELECT least(floor(fraud_probability / %(width)s)::int, {SCORE_BINS - 1}) AS bin, count(*) AS claims {later} "
-        "GROUP BY 1",
-        values | {"width": top / SCORE_BINS},
-    )
-    by_bin = {row["bin"]: row["claims"] for row in binned}
-    tenths = database.rows(
-        "SELECT tenth, count(*) AS claims, min(fraud_probability) AS low, max(fraud_probability) AS high, "
-        "count(*) FILTER (WHERE flagged) AS flagged, count(*) FILTER (WHERE audited) AS audited, "
-        "count(is_fraud) AS known, count(*) FILTER (WHERE is_fraud) AS frauds "
-        "FROM (SELECT fraud_probability, flagged, audited, is_fraud, "
-        f"ntile(10) OVER (ORDER BY fraud_probability DESC, claim_id) AS tenth {later}) t GROUP BY tenth ORDER BY tenth",
-        values,
-    )
-    return whole | {
-        "weeks": max((whole["last"] - trained["train_end"]) / timedelta(weeks=1), 1 / 7),
-        "top": top,
-        "bins": [by_bin.get(place, 0) for place in range(SCORE_BINS)],
-        "tenths": tenths,
-        "threshold": champion["threshold"],
-        "first_claims": _first_claims(database, contract, later, values),
-    }
-
-
-def _first_claims(database: Database, contract: Contract, later: str, values: Row) -> list[Row]:
-    """Claims to look at first: flagged, without an outcome yet, the most probable first; then those with one."""
-    roles = contract.roles
-    amount = f"c.{quoted(roles.amount)}" if roles.amount and roles.amount not in contract.personal else "NULL"
-    claims = database.rows(
-        f"SELECT claim_id, c.event_time, fraud_probability, reasons, is_fraud, {amount} AS amount {later} AND flagged "
-        "ORDER BY o.claim_id IS NOT NULL, fraud_probability DESC, claim_id LIMIT %(most)s",
-        values | {"most": TOP_CLAIMS},
-    )
-    for claim in claims:
-        claim["shown_id"] = claim["claim_id"] if roles.id not in contract.personal else "(personal)"
-        claim["reasons"] = [_in_words(reason) for reason in claim["reasons"] or []]
-    return claims
-
-
-def _in_words(reason: Row) -> Row:
-    value, log_odds = reason["value"], reason["log_odds"]
-    told = "unknown" if value is None else str(value)
-    if isinstance(value, float):
-        told = f"{value:.0f}" if value.is_integer() else figure(value)  # a year has no thousands separator
-    return {
-        "feature": reason["feature"],
-        "value": told,
-        "raises": log_odds > 0,
-        "factor": math.exp(min(abs(log_odds), 700)),
-    }
 
 
 def _drift(database: Database, champion: Row | None, as_of: datetime) -> Row:

@@ -189,8 +189,10 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
                 raise DataError(f"{arguments.data or drop}: no claim in it; give a file with rows")
             truth = home / "book" / "truth.csv" if is_demo else None
             summary = collect(database, contract, plan.as_of, truth)
-            (home / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-            report = write_report(home / "report" / "index.html", database, contract, summary, plan.as_of)
+            (home / "summaries").mkdir(exist_ok=True)
+            for place in (home / "summaries" / f"{contract.name}.json", home / "summary.json"):
+                place.write_text(json.dumps(summary, indent=2) + "\n")
+            report = write_report(home / "report", database, contract, summary, plan.as_of)
     show(console, summary, idle=idle)
     next_commands(console, report, home / "summary.json", in_docker=arguments.docker, is_demo=is_demo)
     return 0

@@ -10,14 +10,27 @@ from typing import Any
 import numpy as np
 import polars as pl
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from shared.champion import folder_of
+from shared.champion import folder_of, ranking
 from shared.choreography import STAGES
 from shared.contract import Contract
 from shared.database import Database
 from shared.errors import ExitCode
-from shared.metrics import FIGURES, average_precision
+from shared.metrics import FIGURES, OPTIMISTIC, average_precision
+
+WAY_ON = (
+    "load more claims with outcomes, or name more columns in the contract; a gate that asks more than the business "
+    "needs can be lowered there"
+)
+"""What to do where a model was refused."""
+NO_OUTCOMES = (
+    "the contract names no outcomes, so nothing tells fraud from the rest, and claims are ranked by how unusual they "
+    "are; send outcomes and name them in the contract ([outcomes], or roles.label where they stand in the claims file)"
+)
+MOST_TOLD = 10
+"""Columns that the terminal names; the report has them all."""
 
 
 def collect(database: Database, contract: Contract, as_of: datetime, truth: Path | None) -> dict[str, Any]:
@@ -33,20 +46,26 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
     dict
         Ready for JSON.
     """
-    history = database.rows("SELECT * FROM model_history WHERE as_of <= %s ORDER BY entry_id", [as_of])
+    history = database.rows(
+        "SELECT h.*, m.judged_share, m.train_end FROM model_history h JOIN models m USING (model_version) "
+        "WHERE h.as_of <= %s AND %s ORDER BY entry_id",
+        [as_of, contract.labelled],
+    )
     promoted = [entry for entry in history if entry["alias"] == "champion"]
     champion = _champion(database, contract, promoted[-1]) if promoted else None
     refused = [entry for entry in history if entry["alias"] == "refused"]
+    split = _split(contract, (promoted or refused)[-1] if history else None)
     return {
         "contract": contract.name,
         "as_of": as_of.isoformat(),
+        "split": split,
+        "caveat": OPTIMISTIC if split == "random" else None,
         "stages": {stage: _stage(database, contract.name, stage) for stage in STAGES},
         "champion": champion,
         "refusing_gates": [] if champion or not refused else [g for g in refused[-1]["gates"] if not g["passed"]],
-        "no_champion_because": None
-        if champion
-        else (refused[-1]["reason"] if refused else _last_word(database, contract, as_of)),
-        "drift": _drift(database, promoted[-1]["model_version"] if promoted else None, as_of),
+        "no_champion_because": None if champion else _why_none(database, contract, refused, as_of),
+        "ranking": None if contract.labelled else _ranking(database, as_of),
+        "drift": _drift(database, promoted[-1] if promoted else None, as_of),
         "attainable": _attainable(database, promoted[-1], as_of, truth) if promoted and truth else None,
     }
 
@@ -65,9 +84,15 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
     console.print(stages)
     champion = summary["champion"]
     if champion is None:
-        console.print(f"[bold]No champion[/]: {summary['no_champion_because']}")
+        console.print(f"[bold]No champion[/]: {escape(summary['no_champion_because'])}")
     else:
-        _show_champion(console, champion)
+        _show_champion(console, champion, summary["caveat"])
+    if ranked := summary["ranking"]:
+        console.print(
+            f"[bold]Ranking[/]: model {ranked['model_version']} ranked {ranked['claims']:,} claims by how unusual they "
+            f"are in {len(ranked['features'])} features; the report shows the first, and why",
+            highlight=False,
+        )
     if summary["attainable"]:
         figures = summary["attainable"]
         console.print(
@@ -75,7 +100,7 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
             f"{figures['attained']:.3f} of {figures['attainable']:.3f} attainable on the judged claims."
         )
     drift = summary["drift"]
-    console.print(f"[bold]Drift[/]: {drift['verdict'] or 'not measured'}; {'; '.join(drift['reasons'])}")
+    console.print(f"[bold]Drift[/]: {drift['verdict'] or 'not measured'}; {escape('; '.join(drift['reasons']))}")
 
 
 def next_commands(console: Console, report: Path, summary: Path, *, in_docker: bool, is_demo: bool) -> None:
@@ -96,14 +121,23 @@ def next_commands(console: Console, report: Path, summary: Path, *, in_docker: b
         console.print(f"  {command:<{width}}  # {purpose}", highlight=False, soft_wrap=True)
 
 
-def _show_champion(console: Console, champion: dict[str, Any]) -> None:
+def _show_champion(console: Console, champion: dict[str, Any], caveat: str | None) -> None:
+    known = (
+        f"trained on claims loaded {_span(champion['train_window'])}, judged on others, drawn at random"
+        if caveat
+        else f"trained on claims of {_span(champion['train_window'])}, "
+        f"judged on later ones of {_span(champion['judged_window'])}"
+    )
     console.print(
-        f"[bold]Champion[/]: model {champion['model_version']} ({champion['family'].replace('_', ' ')}), trained on "
-        f"claims of {_span(champion['train_window'])}, judged on later ones of {_span(champion['judged_window'])}",
+        f"[bold]Champion[/]: model {champion['model_version']} ({champion['family'].replace('_', ' ')}), {known}",
         highlight=False,
     )
+    if caveat:
+        console.print(
+            f"Its figures are [bold]{caveat.partition(',')[0]}[/],{caveat.partition(',')[2]}.", highlight=False
+        )
     table = Table("metric")
-    table.add_column("value", justify="right")
+    table.add_column("value (optimistic)" if caveat else "value", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, estimate in champion["metrics"].items():
         value, low, high = (
@@ -111,15 +145,52 @@ def _show_champion(console: Console, champion: dict[str, Any]) -> None:
         )
         table.add_row(name.replace("_", " "), value, f"{low} to {high}")
     console.print(table)
-    for leak in champion["suspected_leaks"]:
+    for leak in champion["suspected_leaks"][:MOST_TOLD]:
         kept = f"let in: {leak['let_in']}" if leak["let_in"] else "left out"
-        console.print(f"[bold]Suspected leak[/] {leak['column']}: {leak['evidence']} ({kept})", highlight=False)
-    for column in champion["left_out"]:
-        console.print(f"[bold]Left out[/] {column['column']}: {column['evidence']}", highlight=False)
+        _show_finding(console, "Suspected leak", leak, f" ({kept})")
+    for column in champion["left_out"][:MOST_TOLD]:
+        _show_finding(console, "Left out", column)
+    if more := sum(max(len(champion[found]) - MOST_TOLD, 0) for found in ("suspected_leaks", "left_out")):
+        console.print(f"{more} more columns with something against them stand in the report.")
+
+
+def _show_finding(console: Console, heading: str, finding: dict[str, str], decision: str = "") -> None:
+    told = f"{finding['column']}: {finding['evidence']}{decision}"
+    console.print(f"[bold]{heading}[/] {escape(told)}", highlight=False)
 
 
 def _span(window: dict[str, str]) -> str:
-    return f"{window['start']} to {window['end']}"
+    return window["start"] if window["start"] == window["end"] else f"{window['start']} to {window['end']}"
+
+
+def _split(contract: Contract, entry: dict[str, Any] | None) -> str | None:
+    """What told judged claims from those learnt from: of the model that is shown, else as the contract will have it."""
+    if not contract.labelled:
+        return None
+    dated = contract.roles.event_time is not None if entry is None else entry["judged_share"] is None
+    return "time" if dated else "random"
+
+
+def _why_none(database: Database, contract: Contract, refused: list[dict[str, Any]], as_of: datetime) -> str:
+    if not contract.labelled:
+        return NO_OUTCOMES if ranking(database, as_of) else f"{_last_word(database, contract, as_of)}; {NO_OUTCOMES}"
+    return f"{refused[-1]['reason']}; {WAY_ON}" if refused else _last_word(database, contract, as_of)
+
+
+def _ranking(database: Database, as_of: datetime) -> dict[str, Any] | None:
+    """Claims ranked by how unusual they are, for want of outcomes."""
+    found = ranking(database, as_of)
+    if found is None:
+        return None
+    features = json.loads((found.folder / "model.json").read_text())["features"]
+    ranked = database.rows(
+        "SELECT count(*) AS n FROM anomalies WHERE model_version = %s AND scored_as_of <= %s", [found.version, as_of]
+    )
+    return {
+        "model_version": found.version,
+        "claims": ranked[0]["n"],
+        "features": [{"name": feature["name"], "columns": feature["sources"]} for feature in features],
+    }
 
 
 def _stage(database: Database, line: str, stage: str) -> dict[str, Any]:
@@ -170,17 +241,23 @@ def _last_word(database: Database, contract: Contract, as_of: datetime) -> str:
         "SELECT message FROM job_runs WHERE line = %s AND stage = 'train' AND as_of <= %s ORDER BY run_id DESC LIMIT 1",
         [contract.name, as_of],
     )
-    return (found[0]["message"] if found else None) or "no model was trained"
+    return ((found[0]["message"] if found else None) or "no model was trained").removeprefix("no model: ")
 
 
-def _drift(database: Database, version: int | None, as_of: datetime) -> dict[str, Any]:
+def _drift(database: Database, entry: dict[str, Any] | None, as_of: datetime) -> dict[str, Any]:
+    if entry is None:
+        return {"verdict": None, "reasons": ["there is no champion to watch"], "window": None}
     found = database.rows(
         "SELECT verdict, reason, window_start, window_end FROM drift_metrics WHERE model_version = %s "
         "AND metric = 'verdict' AND as_of <= %s ORDER BY window_start DESC LIMIT 1",
-        [version, as_of],
+        [entry["model_version"], as_of],
     )
     if not found:
-        return {"verdict": None, "reasons": ["no whole window of claims since the champion's training"], "window": None}
+        later = database.rows(
+            "SELECT 1 FROM claims_as_of(%s) WHERE event_time > %s LIMIT 1", [as_of, entry["train_end"]]
+        )
+        lacking = "no whole window of claims" if later else "no claim"
+        return {"verdict": None, "reasons": [f"{lacking} since the champion's training"], "window": None}
     newest = found[0]
     return {
         "verdict": newest["verdict"],

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 def work(job: Job) -> str:
     """Measure every whole window that was not measured yet; tell train if the newest asks for it."""
+    if not job.contract.labelled:
+        return "the contract names no outcomes, so there is no champion to watch; nothing measured"
     found = champion(job.database, job.as_of)
     if found is None:
         return "no champion yet; nothing measured"
@@ -27,7 +29,7 @@ def work(job: Job) -> str:
         if window.due(done.get(window.start, set()), job.contract.drift.min_claims)
     ]
     if not verdicts:
-        return "no new whole window; nothing to do"
+        return "no new whole window since the champion's training; nothing to do"
     end, newest = verdicts[-1]
     if newest.verdict == "retrain":
         job.put_event("DriftDetected", model_version=found.version, window_end=end)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from jobs.evaluate.history import Challenger, leaks, record_verdict, rival, unjudged, weeks_of, window
+from jobs.evaluate.history import Challenger, Unlearnt, leaks, record_verdict, rival, unjudged, weekly_claims, window
 from shared.champion import champion
 from shared.errors import ModelError
 from shared.job import Job, run
 
 
 def work(job: Job) -> str:
-    """Judge, look again, and tell score of a promotion.
-
-    Raises
-    ------
-    ModelError
-        Challengers could not be read; the others were judged all the same.
-    """
+    """Judge, look again, and tell score of a promotion; a challenger that cannot be read keeps no other waiting."""
+    if not job.contract.labelled:
+        return "the contract names no outcomes, so there is nothing to judge a model by; nothing to do"
     verdicts, unreadable = [], dict[int, str]()
     while waiting := [challenger for challenger in unjudged(job) if challenger.version not in unreadable]:
         for challenger in waiting:
@@ -34,8 +30,8 @@ def _judge(job: Job, challenger: Challenger) -> str:
     from shared.model import load
 
     found, standing = load(challenger.folder), champion(job.database, job.as_of)
-    opens = max(challenger.train_end, standing.train_end) if standing else challenger.train_end
-    claims = window(job, opens)
+    unlearnt = Unlearnt.of(challenger, standing)
+    claims = window(job, unlearnt)
     labelled = claims["is_fraud"].is_not_null()
     probability = found.fraud_probability(found.known(claims), job.settings.threads)
     judgement = judge(
@@ -44,15 +40,17 @@ def _judge(job: Job, challenger: Challenger) -> str:
         rival(job, standing, claims.filter(labelled)),
         leaks(challenger, found, job.contract),
         job.contract.gates,
+        challenger.split,
     )
-    weeks = weeks_of(claims, opens)
-    threshold = flag_threshold(probability, weeks, job.contract.review.capacity_per_week)
-    document = as_document(judgement, probability, claims.height / weeks)
+    weekly = weekly_claims(claims, unlearnt)
+    threshold = flag_threshold(probability, claims.height / max(weekly, 1e-9), job.contract.review.capacity_per_week)
+    document = as_document(judgement, probability, weekly)
     record_verdict(job, challenger, standing, judgement, claims, threshold, document)
-    if judgement.promoted:
-        job.put_event("ModelPromoted", model_version=challenger.version)
-    said = f"promoted: {judgement.reason}" if judgement.promoted else judgement.reason
-    return f"model {challenger.version} ({challenger.family}) {said}"
+    said = f"model {challenger.version} ({challenger.family})"
+    if not judgement.promoted:
+        return f"{said} {judgement.reason}"
+    job.put_event("ModelPromoted", model_version=challenger.version)
+    return f"{said} promoted: {judgement.reason}"
 
 
 if __name__ == "__main__":

@@ -6,18 +6,19 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 
-from shared.champion import Champion, folder_of
+from shared.champion import ANOMALY, Champion, folder_of
 from shared.claims import read_claims
 from shared.contract import Contract
+from shared.draws import DRAWS, SPLIT_DRAW
 from shared.errors import ModelError
 from shared.job import Job
 
 if TYPE_CHECKING:
-    from jobs.evaluate.judge import Judgement
+    from jobs.evaluate.judge import Judgement, Split
     from shared.features import Floats
     from shared.model import Model
 
@@ -32,23 +33,51 @@ class Challenger:
     family: str
     folder: Path
     train_end: datetime
+    judged_share: float | None
+
+    @property
+    def split(self) -> Split:
+        """What told the claims it learnt from and those that judge it apart."""
+        return "time" if self.judged_share is None else "random"
+
+
+@dataclass(frozen=True)
+class Unlearnt:
+    """Claims that none of some models learnt from, so that they may judge them.
+
+    Attributes
+    ----------
+    after : datetime or None
+        Where a model was split by time: only claims later than its training.
+    below : float or None
+        Where a model was split by a draw: only claims drawn below its share.
+    """
+
+    after: datetime | None
+    below: float | None
+
+    @classmethod
+    def of(cls, challenger: Challenger, standing: Champion | None) -> Self:
+        """Claims that both models may be judged by."""
+        models = (challenger, standing) if standing else (challenger,)
+        ends = [model.train_end for model in models if model.judged_share is None]
+        shares = [model.judged_share for model in models if model.judged_share is not None]
+        return cls(max(ends, default=None), min(shares, default=None))
 
 
 def unjudged(job: Job) -> list[Challenger]:
     """Challengers without a verdict, the oldest first."""
     rows = job.database.rows(
-        "SELECT model_version, family, artifact_uri, train_end FROM models m WHERE as_of <= %s AND NOT EXISTS "
+        "SELECT model_version AS version, family, artifact_uri, train_end, judged_share FROM models m "
+        "WHERE as_of <= %s AND family <> %s AND NOT EXISTS "
         "(SELECT FROM model_history h WHERE h.model_version = m.model_version) ORDER BY model_version",
-        [job.as_of],
+        [job.as_of, ANOMALY],
     )
-    return [
-        Challenger(row["model_version"], row["family"], folder_of(row["artifact_uri"]), row["train_end"])
-        for row in rows
-    ]
+    return [Challenger(folder=folder_of(row.pop("artifact_uri")), **row) for row in rows]
 
 
-def window(job: Job, after: datetime) -> pl.DataFrame:
-    """Claims later than a moment, with their outcome where it is known; none that was there at that moment.
+def window(job: Job, unlearnt: Unlearnt) -> pl.DataFrame:
+    """Claims to judge by, with their outcome where it is known; none that was there before the window opened.
 
     Returns
     -------
@@ -60,17 +89,25 @@ def window(job: Job, after: datetime) -> pl.DataFrame:
         job.contract,
         "FROM claims_as_of(%(as_of)s) c LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
         # A correction may have moved a claim that was learnt from to a later day.
-        "WHERE c.event_time > %(after)s AND c.claim_id NOT IN (SELECT e.claim_id FROM claims_as_of(%(after)s) e "
-        "WHERE e.superseded_at IS NOT NULL) ORDER BY c.claim_id",
-        {"as_of": job.as_of, "after": after},
+        "WHERE (%(after)s::timestamptz IS NULL OR (c.event_time > %(after)s AND c.claim_id NOT IN "
+        "(SELECT e.claim_id FROM claims_as_of(%(after)s) e WHERE e.superseded_at IS NOT NULL))) "
+        f"AND {SPLIT_DRAW} < %(below)s ORDER BY c.claim_id",
+        {"as_of": job.as_of, "after": unlearnt.after, "below": (unlearnt.below or 1.0) * DRAWS},
         {"is_fraud": ("o.is_fraud", "boolean")},
     )
 
 
-def weeks_of(claims: pl.DataFrame, after: datetime) -> float:
-    """Length of a window, from the moment it opens to its last claim; a day at least."""
-    last = claims["event_time"].max()
-    return max((last - after) / timedelta(weeks=1), 1 / 7) if isinstance(last, datetime) else 1 / 7
+def weekly_claims(claims: pl.DataFrame, unlearnt: Unlearnt) -> float:
+    """Volume of the line in claims a week, from those of a window.
+
+    By time, the window lasts from the moment it opens to its last claim, a day at least. Where no column dates the
+    claims, all that is known is when they were loaded: they count as those of the time between the first load and the
+    last, a week at least.
+    """
+    first, last = claims["event_time"].min(), claims["event_time"].max()
+    opens, least = (first, 1.0) if unlearnt.after is None else (unlearnt.after, 1 / 7)
+    lasts = (last - opens) / timedelta(weeks=1) if isinstance(last, datetime) and isinstance(opens, datetime) else 0.0
+    return claims.height / (unlearnt.below or 1.0) / max(lasts, least)
 
 
 def leaks(challenger: Challenger, found: Model, contract: Contract) -> set[str]:

@@ -12,6 +12,7 @@ import polars as pl
 from shared.contract import Gates
 from shared.features import Floats
 from shared.metrics import (
+    OPTIMISTIC,
     Bin,
     Estimate,
     calibration_error,
@@ -20,6 +21,8 @@ from shared.metrics import (
     ranking_metrics,
 )
 from shared.profile import PROBABILITY, Profile
+
+Split = Literal["time", "random"]
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,19 @@ class Judgement:
         See :func:`shared.metrics.ranking_metrics`.
     gates : tuple of Gate
     deciles : list of Bin
+    split : {'time', 'random'}
+        What told the judged claims from those learnt from; at random, every figure is optimistic.
     """
 
     metrics: dict[str, Estimate]
     gates: tuple[Gate, ...]
     deciles: list[Bin]
+    split: Split = "time"
+
+    @property
+    def caveat(self) -> str | None:
+        """What must be said beside each of its figures, or None."""
+        return OPTIMISTIC if self.split == "random" else None
 
     @property
     def promoted(self) -> bool:
@@ -62,16 +73,24 @@ class Judgement:
             for gate in self.gates
             if not gate.passed
         ]
-        return "refused: " + "; ".join(refusing) if refusing else f"passed all {len(self.gates)} gates"
+        told = "refused: " + "; ".join(refusing) if refusing else f"passed all {len(self.gates)} gates"
+        return f"{told} (optimistic, since the split is random)" if self.caveat else told
 
 
-def judge(y: Floats, challenger: Floats, champion: Floats | None, leaks: Collection[str], gates: Gates) -> Judgement:
-    """Judge a challenger on the out-of-time window.
+def judge(
+    y: Floats,
+    challenger: Floats,
+    champion: Floats | None,
+    leaks: Collection[str],
+    gates: Gates,
+    split: Split = "time",
+) -> Judgement:
+    """Judge a challenger on the out-of-time window, or on drawn claims where none has a date.
 
     Parameters
     ----------
     y : array of shape (n,)
-        1 for fraud, of claims later than any that the challenger or the champion learnt from.
+        1 for fraud, of claims later than any that the challenger or the champion learnt from; or drawn for ever.
     challenger, champion : arrays of shape (n,)
         Their fraud probabilities for the same claims; None while there is no champion.
     leaks : collection of str
@@ -79,7 +98,7 @@ def judge(y: Floats, challenger: Floats, champion: Floats | None, leaks: Collect
     """
     enough = _at_least("frauds in the judged window", float(y.sum()), gates.min_frauds)
     if y.size == 0:
-        return Judgement({}, (enough,), [])
+        return Judgement({}, (enough,), [], split)
     metrics = ranking_metrics(y, challenger)
     checks = [
         enough,
@@ -93,7 +112,7 @@ def judge(y: Floats, challenger: Floats, champion: Floats | None, leaks: Collect
         checks.append(
             _at_least("average precision less the champion's", difference.value, -gates.max_average_precision_loss)
         )
-    return Judgement(metrics, tuple(checks), deciles(y, challenger))
+    return Judgement(metrics, tuple(checks), deciles(y, challenger), split)
 
 
 def flag_threshold(probability: Floats, weeks: float, capacity_per_week: int) -> float:
@@ -134,6 +153,8 @@ def as_document(judgement: Judgement, probability: Floats, claims_per_week: floa
     profile = Profile.of(pl.DataFrame({PROBABILITY.name: probability}), [PROBABILITY])
     figures = {name: _plain(vars(estimate)) for name, estimate in judgement.metrics.items()}
     return {
+        "split": judgement.split,
+        "caveat": judgement.caveat,
         "ranking": figures,
         "deciles": [_plain(vars(bin)) for bin in judgement.deciles],
         "claims_per_week": claims_per_week,

@@ -1,28 +1,47 @@
-"""Give every claim that the champion has not scored its fraud probability, and the reasons where someone will look."""
+"""Give every claim that the champion has not scored its fraud probability, and the reasons where someone will look.
+
+Where no outcomes are known, it says how unusual each claim is instead.
+"""
 
 from __future__ import annotations
 
-from jobs.score.unscored import batch, record, waiting
-from shared.champion import champion
+from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
+from shared.champion import Champion, Ranking, champion, ranking
 from shared.job import Job, run
 
 
 def work(job: Job) -> str:
-    """Score batch by batch, each in its own transaction, until a last look finds none."""
-    found = champion(job.database, job.as_of)
-    if found is None:
-        return "no champion yet; nothing scored"
-    scored = 0
-    while waiting(job, found):
-        # Most runs find none; numpy is for those that do.
-        from jobs.score.predict import audit_share, predict
+    """Score with the champion; where the contract names no outcomes, rank claims by how unusual they are."""
+    if job.contract.labelled:
+        standing = champion(job.database, job.as_of)
+        if standing is None:
+            return "no champion yet; nothing scored"
+        scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
+        return _told(scored, standing.version)
+    newest = ranking(job.database, job.as_of)
+    if newest is None:
+        return "no model to rank claims by yet; nothing scored"
+    return _told(score_all(job, ANOMALIES, newest.version, lambda: _ranking(newest)), newest.version)
 
-        model, last = found.model, ""
-        audited = audit_share(job.contract.review.capacity_per_week, found.metrics["claims_per_week"])
-        while not (claims := batch(job, found, last)).is_empty():
-            record(job, found, predict(claims, model, found.threshold, audited, job.settings.threads))
-            scored, last = scored + claims.height, claims["claim_id"][-1]
-    return f"{scored:,} claims scored by model {found.version}" if scored else "every claim is scored; nothing to do"
+
+def _told(scored: int, version: int) -> str:
+    return f"{scored:,} claims scored by model {version}" if scored else "every claim is scored; nothing to do"
+
+
+# Most runs find nothing to score; numpy and the model are for those that do.
+def _predicting(job: Job, standing: Champion) -> Decide:
+    from jobs.score.predict import audit_share, predict
+
+    model, threads = standing.model, job.settings.threads
+    audited = audit_share(job.contract.review.capacity_per_week, standing.metrics["claims_per_week"])
+    return lambda claims: predict(claims, model, standing.threshold, audited, threads)
+
+
+def _ranking(newest: Ranking) -> Decide:
+    from jobs.score.rank import rank
+
+    model = newest.model
+    return lambda claims: rank(claims, model)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from shared.draws import DRAWS
 from shared.features import Feature, Floats
 from shared.model import Model
 
 REASONS = 3
 AUDIT_OF_CAPACITY = 0.1
 """Share of the review capacity that goes to claims nobody suspects: only so can recall be known."""
-_DRAWS = 1 << 32
 
 
 def audit_share(capacity_per_week: int, claims_per_week: float) -> float:
@@ -47,7 +47,7 @@ def predict(claims: pl.DataFrame, model: Model, threshold: float, audit_share: f
     known = model.known(claims)
     probability = model.fraud_probability(known, threads)
     flagged = probability >= threshold
-    audited = ~flagged & (claims["draw"].to_numpy() < audit_share * _DRAWS)
+    audited = ~flagged & (claims["draw"].to_numpy() < audit_share * DRAWS)
     explained = flagged | audited
     reasons: list[str | None] = [None] * claims.height
     if explained.any():
@@ -89,7 +89,7 @@ def explain(known: pl.DataFrame, contributions: Floats, features: Sequence[Featu
             [
                 {
                     "feature": known.columns[place],
-                    "value": _said(features[place], row[place]),
+                    "value": said(features[place], row[place]),
                     "direction": "raises" if shares[place] > 0 else "lowers",
                     "log_odds": round(float(shares[place]), 4),
                 }
@@ -101,6 +101,6 @@ def explain(known: pl.DataFrame, contributions: Floats, features: Sequence[Featu
     ]
 
 
-def _said(feature: Feature, value: float | str | None) -> float | str | None:
+def said(feature: Feature, value: float | str | None) -> float | str | None:
     """Name an ordered level, of which the model knows the rank."""
     return feature.levels[int(value)] if feature.kind == "ordered" and isinstance(value, float) else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.train.snapshot import labelled_times, learnt_already, reason_to_train, snapshot
+from jobs.train.snapshot import book, labelled_times, learnt_already, reason_to_train, share_kept, snapshot
 from shared.job import Job, in_child, run
 
 SEED = 20240101
@@ -10,20 +10,22 @@ SEED = 20240101
 
 
 def work(job: Job) -> str:
-    """Train if there is something new to learn, and tell evaluate."""
+    """Train if there is something new to learn, and tell who is waiting for it."""
     reason = reason_to_train(job)
     if reason is None:
         return "nothing new to learn; the last model stands"
+    return _search(job, reason) if job.contract.labelled else _rank(job, reason)
+
+
+def _search(job: Job, reason: str) -> str:
     # Most runs end above; numpy is for those that go on.
     from jobs.train import fit, windows
     from jobs.train.apply import register
 
-    labelled = labelled_times(job)
-    fraud = labelled["is_fraud"].to_numpy().astype(float)
-    cut = windows.split(labelled["event_time"].to_list(), fraud, job.contract.training.judged_share)
+    cut = windows.cut(labelled_times(job), job.contract, share_kept(job))
     if isinstance(cut, str):
         return f"no model: {cut}"
-    claims = snapshot(job.database, job.contract, cut.train_end)
+    claims = snapshot(job, cut)
     if (same := learnt_already(job, claims)) is not None:
         return f"model {same} learnt from the same claims; nothing new to learn"
     job.log("training", reason=reason, claims=claims.height, train_end=cut.train_end, candidates=len(fit.CANDIDATES))
@@ -33,6 +35,19 @@ def work(job: Job) -> str:
     version = register(job, claims, cut, found)
     job.put_event("ModelTrained", model_version=version)
     return f"model {version} ({found.model.family}) registered as challenger, trained because: {reason}"
+
+
+def _rank(job: Job, reason: str) -> str:
+    from jobs.train.apply import register_histograms
+    from jobs.train.histogram import histograms
+
+    claims = book(job)
+    found = in_child(histograms, claims, job.contract)
+    if isinstance(found, str):
+        return f"no model: {found}"
+    version = register_histograms(job, claims, found)
+    job.put_event("RankingTrained", model_version=version)
+    return f"model {version} ranks claims by how unusual they are, for want of outcomes; trained because: {reason}"
 
 
 if __name__ == "__main__":

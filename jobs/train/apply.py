@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import json
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from jobs.train.fit import Search, Trial
+from jobs.train.histogram import Histograms
 from jobs.train.snapshot import identity, outcomes_known
 from jobs.train.windows import Windows
+from shared.anomaly import Anomaly
+from shared.champion import ANOMALY
 from shared.job import Job
+from shared.metrics import OPTIMISTIC
+from shared.model import Model
+from shared.profile import Profile
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A model and what is told of it; ``training`` is what a reader wants to know of how it came about."""
+
+    family: str
+    model: Model | Anomaly
+    profile: Profile
+    training: Mapping[str, object]
+    trials: Sequence[Trial] = ()
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int:
@@ -21,46 +42,78 @@ def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int
     Killed before its row stands in ``models``, a version in MLflow is left that nobody asks for, and the next run
     trains anew.
     """
+    chosen = found.trials[found.chosen]
+    random = {"claimsight.split": "random", "claimsight.caveat": OPTIMISTIC}
+    training = {
+        "chosen": found.chosen,
+        "trials": [{"name": _name(trial), "mean": trial.mean, **_figures(trial)} for trial in found.trials],
+        "findings": [asdict(finding) for finding in found.findings],
+        "left_out": [finding.column for finding in found.left_out],
+        "screened_out": list(found.screened_out),
+    }
+    fitted = _Fitted(
+        found.model.family,
+        found.model,
+        found.profile,
+        training,
+        found.trials,
+        parameters=chosen.candidate.settings,
+        metrics={"mean_average_precision": chosen.mean, "frauds": int(claims["is_fraud"].sum())},
+        tags={"claimsight.split": "time"} if cut.judged_share is None else random,
+    )
+    return _register(job, claims, cut, fitted)
+
+
+def register_histograms(job: Job, claims: pl.DataFrame, found: Histograms) -> int:
+    """Register a model that ranks claims without outcomes, never a challenger, and return its version."""
+    training = {
+        "findings": [asdict(finding) for finding in found.left_out],
+        "left_out": [finding.column for finding in found.left_out],
+        "constant": list(found.constant),
+    }
+    whole = Windows(claims["event_time"][0], claims["event_time"][-1])
+    return _register(job, claims, whole, _Fitted(ANOMALY, found.model, found.model.profile, training))
+
+
+def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> int:
     from shared.registry import Registry, TrackedTrial
 
-    settings, chosen = job.settings, found.trials[found.chosen]
-    snapshot = identity(claims, job.contract)
+    settings, snapshot = job.settings, identity(claims, job.contract)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        found.model.save(folder)
-        (folder / "profile.json").write_text(json.dumps(found.profile.as_document()))
+        fitted.model.save(folder)
+        (folder / "profile.json").write_text(json.dumps(fitted.profile.as_document()))
         (folder / "contract.toml").write_bytes(settings.contract.read_bytes())
-        (folder / "training.json").write_text(json.dumps(_training(found), indent=1))
+        (folder / "training.json").write_text(json.dumps(fitted.training, indent=1))
         registered = Registry(settings.mlflow_tracking_uri, settings.artifacts, job.contract.name).register(
             folder,
-            [TrackedTrial(_name(trial), trial.candidate.settings, _figures(trial)) for trial in found.trials],
-            parameters=chosen.candidate.settings
-            | {"family": found.model.family, "features": len(found.model.features)},
-            metrics={
-                "mean_average_precision": chosen.mean,
-                "claims": claims.height,
-                "frauds": int(claims["is_fraud"].sum()),
-            },
+            [TrackedTrial(_name(trial), trial.candidate.settings, _figures(trial)) for trial in fitted.trials],
+            parameters={**fitted.parameters, "family": fitted.family, "features": len(fitted.model.features)},
+            metrics={**fitted.metrics, "claims": claims.height},
             tags={
+                **fitted.tags,
                 "claimsight.snapshot": snapshot,
                 "claimsight.contract": job.contract.hash,
                 "claimsight.git_sha": settings.git_sha,
                 "claimsight.image_digest": settings.image_digest,
             },
+            alias=ANOMALY if fitted.family == ANOMALY else "challenger",
             as_of=job.as_of,
         )
     with job.database.transaction():
         job.database.rows(
             "INSERT INTO models (model_version, family, snapshot, outcomes_known, train_start, train_end, "
-            "artifact_uri, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "judged_share, claims, artifact_uri, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 registered.version,
-                found.model.family,
+                fitted.family,
                 snapshot,
                 outcomes_known(job),
                 cut.train_start,
                 cut.train_end,
+                cut.judged_share,
+                claims.height,
                 registered.artifact_uri,
                 registered.run_id,
                 job.contract.hash,
@@ -72,17 +125,6 @@ def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int
         )
         job.record(rows_in=claims.height, rows_out=claims.height)
     return registered.version
-
-
-def _training(found: Search) -> dict[str, object]:
-    """What a reader of the model wants to know of how it came about; beside the model, as data."""
-    return {
-        "chosen": found.chosen,
-        "trials": [{"name": _name(trial), "mean": trial.mean, **_figures(trial)} for trial in found.trials],
-        "findings": [asdict(finding) for finding in found.findings],
-        "left_out": [finding.column for finding in found.left_out],
-        "screened_out": list(found.screened_out),
-    }
 
 
 def _figures(trial: Trial) -> dict[str, tuple[float, ...]]:

@@ -1,4 +1,4 @@
-"""Fit candidates of several families, choose among them by folds that go forward in time, and refit the chosen one."""
+"""Fit candidates of several families, choose among them by folds, and refit the chosen one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from jobs.train.folds import Fold, forward_auc, forward_folds, mean_by_frauds
+from jobs.train.folds import Fold, drawn_folds, forward_auc, forward_folds, mean_by_frauds
 from jobs.train.leaks import Finding, suspected_leaks, time_bound
 from shared.contract import Contract
 from shared.features import Bins, Feature, Floats, features_of, values, weights_of_evidence
@@ -113,7 +113,8 @@ def search(claims: pl.DataFrame, contract: Contract, threads: int, seed: int) ->
     Parameters
     ----------
     claims : polars.DataFrame
-        Training claims: ``event_time``, ``known_at`` (of the outcome), ``is_fraud`` and every stored column; any order.
+        Training claims: ``event_time``, ``known_at`` (of the outcome), ``draw``, ``is_fraud`` and every stored column;
+        any order.
 
     Returns
     -------
@@ -122,15 +123,23 @@ def search(claims: pl.DataFrame, contract: Contract, threads: int, seed: int) ->
     """
     claims = claims.sort("event_time", "claim_id")
     y = claims["is_fraud"].cast(pl.Float64).to_numpy()
-    folds = forward_folds(claims["event_time"].to_list(), claims["known_at"].to_list())
+    dated = contract.roles.event_time is not None
+    if dated:
+        folds = forward_folds(claims["event_time"].to_list(), claims["known_at"].to_list())
+    else:
+        folds = drawn_folds(claims["draw"].to_numpy())
     folds = [fold for fold in folds if 0 < y[fold.past].sum() < fold.past.size and y[fold.future].sum() > 0]
     if not folds:
-        return "the training claims make no fold with frauds both before and after its cut"
+        return (
+            "the training claims make no fold with frauds both before and after its cut; load claims of a longer time"
+            if dated
+            else "the training claims make no fold with frauds on both sides; load more of them"
+        )
     features = features_of(contract)
     known = values(claims, features)
-    days = claims["event_time"].cast(pl.Date).to_physical().to_numpy()
     findings = suspected_leaks(claims, features, known, y, folds, contract)
-    findings += time_bound(features, known, days, seed)
+    if dated:
+        findings += time_bound(features, known, claims["event_time"].cast(pl.Date).to_physical().to_numpy(), seed)
     left_out = [finding for finding in findings if finding.column not in contract.features.allow]
     barred = {finding.column for finding in left_out}
     offered = [
@@ -138,7 +147,10 @@ def search(claims: pl.DataFrame, contract: Contract, threads: int, seed: int) ->
     ]
     kept = _screen(offered, known, y, folds)
     if not kept:
-        return "no column is left to learn from: all are identifiers, leaks, tied to the date or constant"
+        return (
+            "no column is left to learn from: all are identifiers, leaks, tied to the date or constant, or left out by "
+            "the contract; name more columns in it"
+        )
     known = known.select(feature.name for feature in kept)
     trials = tuple(_try(kept, known, y, folds, threads, seed))
     chosen = choose(trials)

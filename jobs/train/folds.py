@@ -1,4 +1,7 @@
-"""Folds that go forward in time, as the model will: learn from the past, be judged by what came after."""
+"""Folds that go forward in time, as the model will: learn from the past, be judged by what came after.
+
+Where no column dates the claims they are drawn, and flatter the model.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows to learn from, and later ones to be judged by."""
+    """Rows to learn from, and later ones to be judged by; without a course of time, others."""
 
     past: Rows
     future: Rows
@@ -57,6 +60,19 @@ def forward_folds(event_times: Sequence[datetime], known_at: Sequence[datetime])
             past = np.flatnonzero(known[:begin] < moments[begin])
             folds.append(Fold(past, np.arange(begin, end)))
     return [fold for fold in folds if fold.past.size]
+
+
+def drawn_folds(draws: Rows) -> list[Fold]:
+    """Part claims without a date into folds: each is judged once, by what was learnt from all others.
+
+    Parameters
+    ----------
+    draws : array of shape (n,)
+        Whole numbers, one a claim. The lowest digits choose the fold; the highest chose those that judge the model.
+    """
+    places = draws % FOLDS
+    folds = [Fold(np.flatnonzero(places != place), np.flatnonzero(places == place)) for place in range(FOLDS)]
+    return [fold for fold in folds if fold.past.size and fold.future.size]
 
 
 def mean_by_frauds(scores: Sequence[float], y: Floats, folds: Sequence[Fold]) -> float:

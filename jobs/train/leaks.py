@@ -74,7 +74,7 @@ def suspected_leaks(
     list of Finding
         In the contract's order, those the contract lets in among them.
     """
-    findings = [finding for name in contract.stored if (finding := _identifier(name, claims, contract))]
+    findings = identifiers(claims, contract)
     named = {finding.column for finding in findings}
     for feature in features:
         column = feature.sources[0]
@@ -83,6 +83,11 @@ def suspected_leaks(
         if evidence := _tells_label(feature, known[feature.name], y, folds):
             findings.append(Finding(column, "leak", evidence))
     return findings
+
+
+def identifiers(claims: pl.DataFrame, contract: Contract) -> list[Finding]:
+    """Find columns that name claims rather than describe them, in the contract's order."""
+    return [finding for name in contract.stored if (finding := _identifier(name, claims, contract))]
 
 
 def time_bound(features: Sequence[Feature], known: pl.DataFrame, days: Codes, seed: int) -> list[Finding]:
@@ -137,7 +142,9 @@ def _identifier(name: str, claims: pl.DataFrame, contract: Contract) -> Finding 
 def _tells_label(feature: Feature, column: pl.Series, y: Floats, folds: Sequence[Fold]) -> str | None:
     auc = forward_auc(feature, column, y, folds)
     if auc >= LEAK_AUC:
-        return f"tells the label by itself: AUC {auc:.2f} forward in time, where {LEAK_AUC} is implausible"
+        return (
+            f"tells the label by itself: AUC {auc:.2f} on claims it did not learn from, where {LEAK_AUC} is implausible"
+        )
     bins = Bins.of(feature, column, TIME_BINS)
     codes, overall = bins.codes(column), float(y.mean())
     claims = np.bincount(codes, minlength=bins.size)

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from shared.claims import read_claims
 from shared.contract import Contract
-from shared.database import Database
+from shared.draws import DRAWS, SPLIT_DRAW
 from shared.job import Job
+
+if TYPE_CHECKING:
+    from jobs.train.windows import Windows
+
+GROWTH = 0.2
+"""Where no outcomes are known: share by which the claims must have grown since the last model."""
 
 
 def reason_to_train(job: Job) -> str | None:
     """Say why a model should be trained now, or None: what was learnt last still stands."""
-    trained = job.database.rows(
-        "SELECT outcomes_known, contract_hash, git_sha, run_id FROM models WHERE as_of <= %s "
+    found = job.database.rows(
+        "SELECT outcomes_known, claims, contract_hash, git_sha, run_id FROM models WHERE as_of <= %s "
         "ORDER BY model_version DESC LIMIT 1",
         [job.as_of],
     )
-    if not trained:
+    if not found:
         return "no model yet"
-    last = trained[0]
+    last = found[0]
     if last["contract_hash"] != job.contract.hash:
         return "the contract changed"
     if last["git_sha"] != job.settings.git_sha:
         return "the code changed"
+    return _new_outcomes(job, last) if job.contract.labelled else _new_claims(job, last)
+
+
+def _new_outcomes(job: Job, last: dict[str, Any]) -> str | None:
     new = outcomes_known(job) - last["outcomes_known"]
     if new >= job.contract.training.min_new_outcomes:
         return f"{new:,} new outcomes"
@@ -38,40 +48,71 @@ def reason_to_train(job: Job) -> str | None:
     return "drift asks for it" if drifted else None
 
 
+def _new_claims(job: Job, last: dict[str, Any]) -> str | None:
+    learnt = last["claims"]
+    new = job.database.rows("SELECT count(*) AS n FROM claims_as_of(%s)", [job.as_of])[0]["n"] - learnt
+    return f"{new:,} new claims beside {learnt:,}" if new >= GROWTH * learnt else None
+
+
 def outcomes_known(job: Job) -> int:
     """Number of claims whose outcome is known."""
     return int(job.database.rows("SELECT count(*) AS n FROM outcomes_as_of(%s)", [job.as_of])[0]["n"])
 
 
 def labelled_times(job: Job) -> pl.DataFrame:
-    """``event_time`` and ``is_fraud`` of every claim whose outcome is known now, by time."""
+    """``event_time``, ``is_fraud`` and ``draw`` of every claim whose outcome is known now, by time."""
     return job.database.frame(
-        "SELECT c.event_time, o.is_fraud FROM claims_as_of(%(as_of)s) c "
+        f"SELECT c.event_time, o.is_fraud, {SPLIT_DRAW} AS draw FROM claims_as_of(%(as_of)s) c "
         "JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) ORDER BY c.event_time, c.claim_id",
-        {"event_time": "datetime", "is_fraud": "boolean"},
+        {"event_time": "datetime", "is_fraud": "boolean", "draw": "integer"},
         {"as_of": job.as_of},
     )
 
 
-def snapshot(database: Database, contract: Contract, moment: datetime) -> pl.DataFrame:
-    """Read the claims whose outcome was known at a moment, as they were known then.
+def share_kept(job: Job) -> float | None:
+    """Share of the draws that judged the line's first model without dates, or None: there was none."""
+    found = job.database.rows(
+        "SELECT judged_share FROM models WHERE judged_share IS NOT NULL AND as_of <= %s ORDER BY model_version LIMIT 1",
+        [job.as_of],
+    )
+    return found[0]["judged_share"] if found else None
+
+
+def snapshot(job: Job, cut: Windows) -> pl.DataFrame:
+    """Read the claims to learn from, as they were known when the training window closed.
+
+    Without dates, that is now, and the claims drawn to judge are left out.
 
     Returns
     -------
     polars.DataFrame
-        ``claim_id``, ``revision``, ``event_time``, ``is_fraud``, ``known_at`` (of the outcome) and the stored columns.
+        ``claim_id``, ``revision``, ``event_time``, ``is_fraud``, ``known_at`` (of the outcome), ``draw`` and the stored
+        columns.
     """
+    drawn = cut.judged_share is not None
     return read_claims(
-        database,
-        contract,
+        job.database,
+        job.contract,
         "FROM claims_as_of(%(as_of)s) c JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
-        "ORDER BY c.event_time, c.claim_id",
-        {"as_of": moment},
+        f"WHERE {SPLIT_DRAW} >= %(first)s ORDER BY c.event_time, c.claim_id",
+        {"as_of": job.as_of if drawn else cut.train_end, "first": (cut.judged_share or 0.0) * DRAWS},
         {
+            "draw": (SPLIT_DRAW, "integer"),
             "revision": ("c.revision", "integer"),
             "is_fraud": ("o.is_fraud", "boolean"),
             "known_at": ("o.known_at", "datetime"),
         },
+    )
+
+
+def book(job: Job) -> pl.DataFrame:
+    """Read all claims, for want of outcomes: ``claim_id``, ``revision``, ``event_time`` and the stored columns."""
+    return read_claims(
+        job.database,
+        job.contract,
+        "FROM claims_as_of(%(as_of)s) c ORDER BY c.event_time, c.claim_id",
+        {"as_of": job.as_of},
+        {"revision": ("c.revision", "integer")},
     )
 
 
@@ -90,7 +131,8 @@ def identity(claims: pl.DataFrame, contract: Contract) -> str:
     The order of rows takes no part: it goes by the database's collation.
     """
     digest = hashlib.sha256(contract.hash.encode())
-    keys = claims.select(pl.concat_str("claim_id", "revision", "is_fraud", separator="\x1f")).to_series()
+    told = [name for name in ("claim_id", "revision", "is_fraud") if name in claims.columns]
+    keys = claims.select(pl.concat_str(told, separator="\x1f")).to_series()
     for key in keys.sort():
         digest.update(key.encode() + b"\x1e")
     return digest.hexdigest()

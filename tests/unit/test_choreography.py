@@ -38,6 +38,7 @@ def test_who_puts_events() -> None:
         ("DriftDetected", ("train",)),
         ("ModelTrained", ("evaluate",)),
         ("ModelPromoted", ("score",)),
+        ("RankingTrained", ("score",)),
         ("ReleaseDeployed", ("train",)),
         ("DailySweep", ("evaluate", "score")),
     ],

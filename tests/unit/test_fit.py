@@ -74,6 +74,18 @@ def test_leaks_and_dates_are_left_out_unless_allowed() -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_claims_without_a_date_make_a_model() -> None:
+    """Where no column dates the claims, folds are drawn, no date is a feature and none is suspected of telling it."""
+    draws = np.random.default_rng(0).integers(0, 2**32, 1500)
+    claims = claims_factory.claims(1500).with_columns(draw=pl.Series(draws), month=pl.col("event_time").dt.month())
+    found = search(claims, claims_factory.UNDATED + 'month = { dtype = "integer" }\n')
+    assert not [finding for finding in found.findings if finding.kind == "time"]
+    assert not [feature for feature in found.model.features if feature.name.startswith("days from")]
+    assert len(found.trials[0].average_precision) == 4
+    assert found.trials[found.chosen].mean > 0.25
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,4 +1,4 @@
-"""Folds go forward in time."""
+"""Folds go forward in time, or are drawn."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.train.folds import FOLDS, forward_auc, forward_folds, mean_by_frauds
+from jobs.train.folds import FOLDS, drawn_folds, forward_auc, forward_folds, mean_by_frauds
 from shared.features import Feature
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -33,6 +33,18 @@ def test_no_fold_knows_its_future() -> None:
         assert all(known[row] < begins and events[row] < begins for row in fold.past)
     judged = np.concatenate([fold.future for fold in folds])
     assert judged.tolist() == list(range(judged[0], 500))
+
+
+def test_drawn_folds_judge_each_claim_once() -> None:
+    """Where no column dates the claims, each is judged once by what was learnt from others; the lot decides."""
+    draws = np.random.default_rng(0).integers(0, 2**32, 500)
+    folds = drawn_folds(draws)
+    assert len(folds) == FOLDS
+    assert sorted(np.concatenate([fold.future for fold in folds]).tolist()) == list(range(500))
+    assert all(not set(fold.past) & set(fold.future) for fold in folds)
+    again = drawn_folds(draws[::-1])
+    assert [sorted(499 - fold.future) for fold in again] == [fold.future.tolist() for fold in folds]
+    assert drawn_folds(draws[:1]) == drawn_folds(draws[:0]) == []
 
 
 @pytest.mark.parametrize("days", [[], [0], [0, 0, 0, 0], [0, 1]])

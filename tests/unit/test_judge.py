@@ -28,6 +28,17 @@ def test_good_challenger_is_promoted() -> None:
     assert with_rival.reason == "passed all 6 gates"
 
 
+def test_random_split_is_called_optimistic() -> None:
+    """Wherever a verdict on drawn claims is told, it says that it is optimistic; one by time says nothing of it."""
+    drawn, by_time = judge(Y, GOOD, None, (), Gates(), "random"), judge(Y, GOOD, None, (), Gates())
+    document = as_document(drawn, GOOD, 1.0)
+    assert drawn.promoted
+    assert "optimistic" in drawn.reason
+    assert (document["split"], "optimistic" in document["caveat"]) == ("random", True)
+    assert "optimistic" in judge(Y, NOISE, None, (), Gates(), "random").reason
+    assert (as_document(by_time, GOOD, 1.0)["caveat"], by_time.reason) == (None, "passed all 5 gates")
+
+
 def test_noise_is_refused() -> None:
     """A ranking by chance fails the lift, and the reason says so with its limit."""
     judgement = judge(Y, NOISE, None, (), Gates())

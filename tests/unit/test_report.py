@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from deploy.local.report import UNTOLD, write_report
+from deploy.local.report import write_report
 from deploy.local.summary import collect
+from deploy.local.words import UNTOLD
 from shared.contract import Contract
 from shared.database import Database
 
@@ -58,7 +59,7 @@ class Page(HTMLParser):
             self.headings.append(data)
 
 
-def contract(title: str = "Motor") -> Contract:
+def contract(title: str = "Motor", name: str = "motor", **changes: Any) -> Contract:
     columns = {
         "number": {"dtype": "text"},
         "day": {"dtype": "date"},
@@ -67,14 +68,15 @@ def contract(title: str = "Motor") -> Contract:
         "peril": {"dtype": "category", "meaning": HOSTILE},
     }
     document = {
-        "name": "motor",
+        "name": name,
         "title": title,
         "roles": {"id": "number", "event_time": "day", "amount": "amount", "pii": ["surname"]},
         "columns": columns,
         "derived": {"initial": {"dtype": "text", "sql": "LEFT(surname, 1)"}},
         "outcomes": {},
     }
-    return Contract.model_validate(document)
+    kept = {key: part for key, part in (document | changes).items() if part is not None}
+    return Contract.model_validate(kept)
 
 
 @pytest.fixture
@@ -84,9 +86,11 @@ def database(database_url: str) -> Iterator[Database]:
         yield database
 
 
-def page(database: Database, folder: Path, title: str = "Motor", as_of: datetime = AS_OF) -> tuple[str, Page]:
-    told = contract(title)
-    path = write_report(folder / "new" / "index.html", database, told, collect(database, told, as_of, None), as_of)
+def page(
+    database: Database, folder: Path, title: str = "Motor", as_of: datetime = AS_OF, **changes: Any
+) -> tuple[str, Page]:
+    told = contract(title, **changes)
+    path = write_report(folder / "new", database, told, collect(database, told, as_of, None), as_of)
     text = path.read_text()
     return text, Page(text)
 
@@ -272,7 +276,8 @@ def test_the_page_needs_nothing_else(database: Database, tmp_path: Path) -> None
     text, found = page(database, tmp_path)
     assert not re.search(r"https?:|@import|url\(", text)
     assert not {"src", "style", "onclick", "onload"} & {name for _, attributes in found.tags for name in attributes}
-    assert all(attributes["href"].startswith("#") for _, attributes in found.tags if attributes.get("href"))
+    links = {attributes["href"] for _, attributes in found.tags if attributes.get("href")}
+    assert {link for link in links if not link.startswith("#")} == {"index.html"}
     style = re.search("<style>(.*)</style>", text, re.DOTALL)
     policy = next(attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes)
     assert style

@@ -35,6 +35,8 @@ WINDOW = {"start": "2024-01-01", "end": "2024-06-01"}
 SUMMARY: dict[str, Any] = {
     "contract": "vehicle",
     "as_of": "2026-01-01T00:00:00+00:00",
+    "split": "time",
+    "caveat": None,
     "stages": dict.fromkeys(STAGES, STAGE),
     "champion": {
         "model_version": 1,
@@ -49,6 +51,7 @@ SUMMARY: dict[str, Any] = {
     },
     "refusing_gates": [],
     "no_champion_because": None,
+    "ranking": None,
     "drift": {"verdict": "watch", "reasons": ["age has shifted (PSI 0.31, limit 0.14)"], "window": WINDOW},
     "attainable": {"attained": 0.28, "attainable": 0.33},
 }
@@ -77,6 +80,13 @@ def test_a_summary_without_a_champion_is_valid() -> None:
     VALIDATOR.validate(SUMMARY | told)
 
 
+def test_a_summary_without_outcomes_is_valid() -> None:
+    """A line of business without outcomes has a ranking, and neither a champion nor a split."""
+    features = [{"name": "amount", "columns": ["amount"]}]
+    ranking = {"model_version": 1, "claims": 300, "features": features}
+    VALIDATOR.validate(SUMMARY | {"champion": None, "split": None, "ranking": ranking, "attainable": None})
+
+
 def test_what_collect_gathers_is_valid(database_url: str) -> None:
     """The summary of a line of business with nothing in it is valid."""
     contract = load(ROOT / "contracts" / "vehicle.toml")
@@ -97,6 +107,8 @@ def test_what_collect_gathers_is_valid(database_url: str) -> None:
         (("champion", "metrics", "average_precision", "value"), "0.34"),
         (("drift", "verdict"), "panic"),
         (("attainable", "attained"), 1.5),
+        (("split",), "month"),
+        (("ranking",), {"model_version": 1, "claims": 3, "features": []}),
     ],
 )
 def test_a_wrong_summary_is_refused(path: tuple[str, ...], value: object) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
 from jobs.drift.due import Window, windows
-from jobs.train.windows import Windows, split
+from jobs.train.windows import Windows, cut, draw, split
+from shared.draws import DRAWS
+from tests import claims_factory
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
 
@@ -44,9 +47,10 @@ def test_claims_of_one_moment_stand_on_one_side() -> None:
 @pytest.mark.parametrize(
     ("n", "y", "said"),
     [
-        (0, np.zeros(0), "too few frauds"),
-        (500, np.zeros(500), "too few frauds"),
+        (0, np.zeros(0), "no outcome is known yet"),
+        (500, np.zeros(500), "none of the 500"),
         (500, np.ones(500), "all 500"),
+        (500, np.r_[np.ones(19), np.zeros(481)], "too few frauds"),
         (500, np.r_[np.ones(25), np.zeros(475)], "no cut by time"),
         (500, np.r_[np.zeros(475), np.ones(25)], "no cut by time"),
     ],
@@ -61,6 +65,55 @@ def test_too_little_is_said_in_a_sentence(n: int, y: np.ndarray, said: str) -> N
 def test_one_moment_for_all_claims_makes_no_cut() -> None:
     """Claims without a course of time cannot be cut by it."""
     assert isinstance(split([DAY] * 500, labels(500, 4), 0.25), str)
+
+
+def lots(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, DRAWS, n)
+
+
+def test_draw_keeps_the_asked_share_where_it_holds_enough_frauds() -> None:
+    """With frauds in plenty the contract's share of the draws judges, and the window spans the loads learnt from."""
+    assert draw(events(4000), lots(4000), labels(4000, 4), 0.25, None) == Windows(DAY, DAY + timedelta(days=3999), 0.25)
+
+
+def test_draw_grows_for_frauds_but_not_over_half() -> None:
+    """With few frauds more claims judge, until they hold a hundred, and half of the draws at most."""
+    draws, y = lots(4000), labels(4000, 16)
+    found = draw(events(4000), draws, y, 0.25, None)
+    assert isinstance(found, Windows)
+    assert found.judged_share is not None
+    assert y[draws < found.judged_share * DRAWS].sum() == 100
+    few = draw(events(4000), draws, labels(4000, 40), 0.25, None)
+    assert isinstance(few, Windows)
+    assert few.judged_share == 0.5
+
+
+def test_first_share_holds_for_ever() -> None:
+    """What judged the first model is never learnt from, whatever the contract or the frauds say later."""
+    found = draw(events(4000), lots(4000), labels(4000, 4), 0.25, 0.4)
+    assert isinstance(found, Windows)
+    assert found.judged_share == 0.4
+
+
+@pytest.mark.parametrize(
+    ("y", "said"),
+    [(np.zeros(500), "none of the 500"), (np.ones(500), "all 500"), (np.r_[np.ones(22), np.zeros(478)], "a draw of")],
+)
+def test_too_little_to_draw_from_is_said(y: np.ndarray, said: str) -> None:
+    """Without frauds on both sides of the draw there is a reason instead of windows."""
+    found = draw(events(500), np.sort(lots(500)), y, 0.25, 0.5)
+    assert isinstance(found, str)
+    assert said in found
+
+
+def test_contract_chooses_time_or_a_draw() -> None:
+    """Time is cut where a column dates the claims, lots are drawn where none does."""
+    labelled = pl.DataFrame({"event_time": events(900), "is_fraud": labels(900, 3) > 0, "draw": lots(900)})
+    dated, undated = (claims_factory.contract(text) for text in (claims_factory.GARAGE, claims_factory.UNDATED))
+    by_time, by_lot = cut(labelled, dated, None), cut(labelled, undated, None)
+    assert isinstance(by_time, Windows)
+    assert isinstance(by_lot, Windows)
+    assert (by_time.judged_share, by_lot.judged_share is None) == (None, False)
 
 
 def test_windows_of_drift_are_whole() -> None:

@@ -109,7 +109,7 @@ def _name(path: Path, name: str | None) -> str:
         return name
     stem = path.name.split(".")[0].lower()
     plain = re.sub(r"[^a-z0-9]+", "_", stem).strip("_").lstrip("0123456789_")[:40].strip("_")
-    taken = plain in ("", "claimsight", "public", "information_schema") or plain.startswith("pg_")
+    taken = plain in ("", "claimsight", "index", "public", "information_schema") or plain.startswith("pg_")
     return f"claims_{plain}".rstrip("_")[:40] if taken else plain
 
 

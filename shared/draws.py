@@ -1,0 +1,13 @@
+"""Lots that are drawn for claims: by a hash of the claim's id, so the same for ever and whatever stands beside it.
+
+Each is SQL over a claim ``c`` and gives a whole number from 0 to below `DRAWS`. They have seeds of their own: with one
+for both, every audited claim would judge models, and none be learnt from.
+"""
+
+from __future__ import annotations
+
+DRAWS = 1 << 32
+AUDIT_DRAW = "hashtextextended(c.claim_id, 0) & 4294967295"
+"""Lot for the audit sample: the lowest are reviewed though nobody suspects them."""
+SPLIT_DRAW = "hashtextextended(c.claim_id, 1) & 4294967295"
+"""Where no column dates the claims: those below ``judged_share * DRAWS`` judge, and only the others are learnt from."""
