@@ -84,9 +84,18 @@ def _row(text: str) -> _Row:
     row = _DECODER.decode(text)
     if not isinstance(row, dict):
         raise ValueError("not a JSON object")
-    if odd := [key for key, value in row.items() if value is not None and value.__class__ is not str]:
+    nested = []
+    for key, value in row.items():
+        match value:
+            case str() | None:
+                pass
+            case bool():
+                row[key] = "true" if value else "false"
+            case _:
+                nested.append(key)
+    if nested:
         written = _values(text)
-        row |= {key: written[key] for key in odd}
+        row |= {key: written[key] for key in nested}
     return row
 
 
