@@ -16,7 +16,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
@@ -139,9 +140,10 @@ def in_child(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     child = context.Process(target=_answer, args=(sender, function, args, kwargs), daemon=True)
-    child.start()
-    sender.close()
     try:
+        with _undisturbed():
+            child.start()
+        sender.close()
         result, error = receiver.recv()
     except EOFError:
         child.join()
@@ -149,12 +151,23 @@ def in_child(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
             f"the child process died with exit code {child.exitcode}; was there memory enough?"
         ) from None
     finally:
-        child.kill()
-        child.join()
+        if child.pid is not None:
+            child.kill()
+            child.join()
         receiver.close()
     if error is not None:
         raise error
     return cast(R, result)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Let signals to stop wait: a child stopped amid its start would complain of half a message."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answer(sender: Connection, function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
