@@ -1,7 +1,7 @@
 """A Postgres database of the business, by way of psycopg: read only, by the snapshot, every cell as text.
 
-Of the session's tables nothing is assumed but that the watermark grows: what it looks like to a transaction that has
-not ended is no matter, since :meth:`Source.open_since` tells how long ago the oldest of those began.
+What a transaction that has not ended has written is not there to be read; :meth:`Source.open_since` tells how long ago
+the oldest of those began.
 """
 
 from __future__ import annotations
@@ -40,25 +40,6 @@ class Point:
 
     watermark: str | None
     taken_at: datetime
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a source.
-
-    Attributes
-    ----------
-    again : bool
-        Whether the next pull will meet it again.
-    version : bytes
-        All that was read of it, its watermark first.
-    cells : bytes
-        Its columns, a line of CSV.
-    """
-
-    again: bool
-    version: bytes
-    cells: bytes
 
 
 class Source:
@@ -153,7 +134,7 @@ class Source:
         except ValueError:
             raise self._mistaken("the watermark is of another type than before; give the pull another name") from None
 
-    def rows(self, since: str | None, again: str | None, until: datetime) -> Generator[Row]:
+    def rows(self, since: str | None, again: str | None, until: datetime) -> Generator[bytes]:
         """Read the rows of one snapshot, in no order.
 
         Parameters
@@ -164,6 +145,11 @@ class Source:
             Watermark from which the next pull will read.
         until : datetime
             A row whose watermark is a time after that is not there yet.
+
+        Yields
+        ------
+        bytes
+            A row as CSV: ``t`` or ``f``, whether the next pull will meet it again; its watermark; its columns.
         """
         met = sql.SQL("coalesce({w} >= {again}, true)").format(w=self._watermark, again=again)
         above = sql.SQL("{w} >= {since}").format(w=self._watermark, since=since)
@@ -185,9 +171,7 @@ class Source:
             cursor.copy(statement) as copy,
         ):
             for message in copy:  # one a row: the protocol says so
-                line = bytes(message)
-                # Neither a boolean nor a watermark is ever quoted.
-                yield Row(line.startswith(b"t"), line[2:], line[line.index(b",", 2) + 1 :])
+                yield bytes(message)
 
     def _look(self, columns: Sequence[str]) -> bool:
         """Hold the columns against what can be pulled; tell whether the watermark is a time."""
@@ -224,11 +208,10 @@ class Source:
         try:
             yield
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            said = error.diag.message_primary or in_one_line(error)
             if is_refusal(error):
-                raise self._mistaken(f"{in_one_line(error)}; check CLAIMSIGHT_SOURCE_URL") from error
-            raise TransientError(
-                f"pull.{self._name}: {in_one_line(error)}; check that the source of CLAIMSIGHT_SOURCE_URL answers"
-            ) from error
+                raise self._mistaken(f"{said}; check CLAIMSIGHT_SOURCE_URL") from error
+            raise TransientError(f"pull.{self._name}: {said}; check the source at CLAIMSIGHT_SOURCE_URL") from error
         except psycopg.errors.InsufficientPrivilege as error:
             raise self._mistaken(f"{error.diag.message_primary}; grant the source's role what it needs") from error
         except psycopg.errors.ReadOnlySqlTransaction as error:

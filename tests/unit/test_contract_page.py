@@ -37,7 +37,8 @@ def test_defaults_are_told(key: str, default: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [contract.Column, contract.Derived, contract.Roles, contract.Label, contract.Outcomes]
+    "model",
+    [contract.Column, contract.Derived, contract.Roles, contract.Label, contract.Outcomes, contract.Pull],
 )
 def test_keys_are_told(model: type[BaseModel]) -> None:
     """The page names every key of a column, a role and an outcome."""

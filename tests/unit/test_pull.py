@@ -160,6 +160,18 @@ def test_committed_between_point_and_rows(business: Business, monkeypatch: pytes
     assert business.pull() == []
 
 
+def test_prepared_for_two_phases(business: Business, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a transaction is prepared, of which nobody knows when it began, the next pull begins where this one did."""
+    business.write("c1", "2024-05-10")
+    business.pull()
+    monkeypatch.setattr(source.Source, "open_since", lambda *_: (None, True))
+    business.write("c2", "2024-05-20")
+    assert business.pull() == [Loaded(1, 1, 0, None)]
+    assert business.since() == "2024-05-09T23:00:00+00:00"
+    business.write("c3", "2024-05-11")
+    assert business.pull() == [Loaded(1, 1, 0, None)]
+
+
 def test_what_cannot_be_seen_is_said(business: Business, caplog: pytest.LogCaptureFixture) -> None:
     """A role that cannot see others' transactions pulls by the overlap alone, and says so."""
     business.source.execute("DROP ROLE IF EXISTS reader; CREATE ROLE reader LOGIN")
