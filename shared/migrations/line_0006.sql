@@ -6,9 +6,8 @@ ALTER TABLE {line}.ingest_files
     ADD COLUMN since     text;         -- where the next pull begins; null for all rows
 CREATE INDEX ON {line}.ingest_files (pull, taken_at) WHERE pull IS NOT NULL;
 
--- Rows that the next pull will meet again, by a hash.
+-- Rows that the next pull will meet again, by a hash of 16 bytes each, thousands to a row.
 CREATE TABLE {line}.pulled_rows (
     pull           text NOT NULL,
-    fingerprint    uuid NOT NULL
+    hashes         bytea NOT NULL
 );
-CREATE INDEX ON {line}.pulled_rows (pull, fingerprint);
