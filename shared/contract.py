@@ -175,6 +175,22 @@ class Reference(_Part):
     """What the table adds to a claim."""
 
 
+class Pull(_Part):
+    """A table or query of a Postgres database of the business, pulled on every run by a column that grows."""
+
+    feed: str = "claims"
+    """What its rows are: `claims`, `outcomes`, or `reference/NAME`."""
+    table: str | None = None
+    """Table or view, as `schema.table`; or give a query."""
+    query: str | None = None
+    """One SELECT whose columns have the names that a file's header would have."""
+    watermark: Annotated[str, Field(min_length=1)]
+    """Column that grows whenever a row is written or changed: a timestamp, or a whole number from a sequence."""
+    overlap: Annotated[int, Field(ge=0, le=10**9)] | None = None
+    """How far below the watermark each pull looks again: minutes of a timestamp (60 where not given), or units of a
+    number (10,000)."""
+
+
 class Derived(_Part):
     """A column made from others by a Polars SQL expression."""
 
@@ -262,6 +278,8 @@ class Contract(_Part):
     """Columns of the claims file that matter, by name."""
     reference: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Reference] = {}
     """Tables that claims are joined to, by name."""
+    pull: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Pull] = {}
+    """What is pulled from a database, by name."""
     derived: dict[str, Derived] = {}
     """Columns made from others, by name."""
     photos: bool = False

@@ -200,6 +200,8 @@ def _take_out(document: dict[str, Any], key: Key) -> set[str]:
         case ("reference", name, *_):
             table = document["reference"].pop(name)
             return {name, *(table.get("columns", {}) if isinstance(table, dict) else ())}
+        case ("pull", name, *_):
+            del document["pull"][name]
         case ("name" | "title" as part,):
             document[part] = "contract"
         case ("columns",):
@@ -223,6 +225,7 @@ def contradictions(contract: Contract) -> list[Mistake]:
         *_label_mistakes(contract),
         *_column_mistakes(contract),
         *_reference_mistakes(contract),
+        *_pull_mistakes(contract),
         *_derived_mistakes(contract),
     ]
 
@@ -340,6 +343,22 @@ def _reference_mistakes(contract: Contract) -> Iterator[Mistake]:
     for role in ("id", "event_time", "claimant"):
         if (name := getattr(contract.roles, role)) in joined:
             yield Mistake(("roles", role), f"'{name}' comes from a reference table; name a column of the claims")
+
+
+def _pull_mistakes(contract: Contract) -> Iterator[Mistake]:
+    feeds = ["claims", *(f"reference/{name}" for name in contract.reference)]
+    feeds += ["outcomes"] if contract.outcomes else []
+    for name, pull in contract.pull.items():
+        key = ("pull", name)
+        if pull.feed not in feeds:
+            says = f"this contract has no feed '{pull.feed}', only {', '.join(feeds)}"
+            yield Mistake((*key, "feed"), says + _meant(pull.feed, feeds))
+        if (pull.table is None) == (pull.query is None):
+            yield Mistake(key, "give either table or query")
+        if pull.table is not None and not re.fullmatch(r'[^".\x00-\x1f]{1,63}\.[^".\x00-\x1f]{1,63}', pull.table):
+            yield Mistake((*key, "table"), "should be schema.table")
+        if pull.query is not None and not re.match(r"\s*(select|with)\b", pull.query, re.IGNORECASE):
+            yield Mistake((*key, "query"), "should be one SELECT")
 
 
 def _derived_mistakes(contract: Contract) -> Iterator[Mistake]:

@@ -90,7 +90,7 @@ class Database:
         self._line = line
         with _translated():
             try:
-                self._connection = _connect(url, line)
+                self._connection = connect(url, f"{_OPTIONS} -c search_path={line},claimsight")
             except psycopg.ProgrammingError:  # its message would repeat the URL, password and all
                 raise ConfigError("CLAIMSIGHT_DATABASE_URL is no libpq connection string") from None
 
@@ -275,8 +275,8 @@ def _from_csv(name: str, dtype: DType) -> pl.Expr:
     return column == "t" if dtype == "boolean" else column.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_unit="us")
 
 
-def _connect(url: str, line: str) -> psycopg.Connection[dict[str, Any]]:
-    options = f"{_OPTIONS} -c search_path={line},claimsight"
+def connect(url: str, options: str) -> psycopg.Connection[dict[str, Any]]:
+    """Connect with some of the server's options, again where the failure may pass; raises the driver's errors."""
     for attempt in stamina.retry_context(
         on=_is_passing, attempts=CONNECT_ATTEMPTS, wait_initial=0.2, wait_max=2.0, timeout=30
     ):
@@ -289,10 +289,11 @@ def _connect(url: str, line: str) -> psycopg.Connection[dict[str, Any]]:
 
 def _is_passing(error: Exception) -> bool:
     """Whether a failure to connect may pass by itself: not so a wrong password or an unknown database."""
-    return isinstance(error, psycopg.OperationalError) and not _is_refusal(error)
+    return isinstance(error, psycopg.OperationalError) and not is_refusal(error)
 
 
-def _is_refusal(error: psycopg.Error) -> bool:
+def is_refusal(error: psycopg.Error) -> bool:
+    """Whether the server refuses these credentials or knows no such database."""
     # libpq gives no SQLSTATE for an error at connection time; the server's own word stands in the message.
     return any(word in str(error) for word in ("authentication failed", "does not exist", "no pg_hba.conf entry"))
 
@@ -303,12 +304,13 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:
-        raise ConfigError(f"database: {_in_one_line(error)}; grant the stage's role what it needs") from error
+        raise ConfigError(f"database: {in_one_line(error)}; grant the stage's role what it needs") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        if _is_refusal(error):
-            raise ConfigError(f"database: {_in_one_line(error)}; check CLAIMSIGHT_DATABASE_URL") from error
-        raise TransientError(f"database: {_in_one_line(error)}; check that Postgres runs and has room") from error
+        if is_refusal(error):
+            raise ConfigError(f"database: {in_one_line(error)}; check CLAIMSIGHT_DATABASE_URL") from error
+        raise TransientError(f"database: {in_one_line(error)}; check that Postgres runs and has room") from error
 
 
-def _in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
+    """An exception's message without its line breaks."""
     return " ".join(str(error).split()) or type(error).__name__

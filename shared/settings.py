@@ -54,6 +54,7 @@ class Settings(BaseModel):
     contract: Path
     database_url: SecretStr
     drop: Path | S3Prefix
+    source_url: SecretStr | None = None
     events: Path
     artifacts: Path
     mlflow_tracking_uri: str

@@ -41,8 +41,13 @@ class OverLimitError(Exception):
     """More of a file's rows break the contract than it lets pass."""
 
 
-def load_file(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
+def load_file(job: Job, file: Dropped, etag: str, feed: Feed, pull: str = "") -> Loaded:
     """Load a file that the ledger does not hold, or holds with another content.
+
+    Parameters
+    ----------
+    pull : str, optional
+        The pull that the file is of. Rows of a pull that say again what is known are left out, and do not count.
 
     Raises
     ------
@@ -55,7 +60,7 @@ def load_file(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
     pseudonyms = _pseudonyms(job)
     with database.transaction(), file.local() as path:
         file_id = database.rows("SELECT nextval(pg_get_serial_sequence('ingest_files', 'file_id')) AS file_id")
-        loading = _Loading(job, file.uri, path, feed, pseudonyms, file_id[0]["file_id"])
+        loading = _Loading(job, file.uri, path, feed, pseudonyms, file_id[0]["file_id"], pull)
         try:
             with database.transaction():
                 loaded = loading.load()
@@ -99,6 +104,7 @@ class _Loading:
     feed: Feed
     pseudonyms: Pseudonyms | None
     file_id: int
+    pull: str
 
     @property
     def database(self) -> Database:
@@ -134,6 +140,9 @@ class _Loading:
             repeating = self._set_repetitions_aside()
             bad += repeating
         known_elsewhere = self._set_loaded_aside() if staged else 0
+        if self.pull:
+            again = self._leave_quarantined_out() if bad else 0
+            rows_in, bad, known_elsewhere = rows_in - again - known_elsewhere, bad - again, 0
         limit = self.contract.file.reject_limit
         if bad > limit * rows_in:
             raise OverLimitError(
@@ -283,15 +292,25 @@ class _Loading:
             f"WHERE c.{feed.key} = s.{feed.key} AND f.uri IS DISTINCT FROM %s AND {current}{same(feed, contract)} "
             "RETURNING s.file_line, coalesce(f.uri, 'the console') AS origin) "
             "INSERT INTO rejects (file_line, column_name, reason) "
-            "SELECT file_line, %s, 'already loaded from ' || origin FROM gone RETURNING file_line",
-            [self.uri, _named(feed, contract)],
+            "SELECT file_line, %s, CASE WHEN %s = '' THEN 'already loaded from ' || origin END FROM gone "
+            "RETURNING file_line",
+            [self.uri, _named(feed, contract), self.pull],
+        )
+        return len(found)
+
+    def _leave_quarantined_out(self) -> int:
+        """Of a pull's bad rows leave out those that an earlier one has set aside, just as they are."""
+        found = self.database.rows(
+            "DELETE FROM claims_quarantine q USING claims_quarantine told JOIN ingest_files f USING (file_id) "
+            "WHERE q.file_id = %s AND f.pull = %s AND told.raw = q.raw RETURNING q.file_line",
+            [self.file_id, self.pull],
         )
         return len(found)
 
     def _quarantine_repeated(self, names: list[str]) -> None:
         """Read the file once more for rows that were set aside only after they had been typed."""
         rejects = self.database.frame(
-            "SELECT file_line, column_name, reason FROM rejects",
+            "SELECT file_line, column_name, reason FROM rejects WHERE reason IS NOT NULL",
             {"file_line": "integer", "column_name": "text", "reason": "text"},
         )
         for batch in read.batches(self.path, self.contract.file, names):

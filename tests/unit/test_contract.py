@@ -175,6 +175,32 @@ def test_reference_tables(tmp_path: Path) -> None:
         assert any(words in problem for problem in problems), (words, problems)
 
 
+def test_pulls(tmp_path: Path) -> None:
+    """A pull names a feed of the contract, and either a table or one SELECT; mistakes are named with their key."""
+    good = '[pull.sold]\ntable = "sales.sold"\nwatermark = "changed"\n'
+    (tmp_path / "contract.toml").write_text(MOTOR + good)
+    assert load(tmp_path / "contract.toml").pull["sold"].feed == "claims"
+    wrong = (
+        good.replace("sales.sold", "sold")
+        + '[pull.both]\ntable = "a.b"\nquery = "SELECT 1"\nwatermark = "x"\n'
+        + '[pull.neither]\nfeed = "outcomes"\nwatermark = "x"\n'
+        + '[pull.writes]\nquery = "DELETE FROM sold"\nwatermark = "x"\n'
+        + '[pull.blind]\ntable = "a.b"\n'
+        + '[pull."no name"]\ntable = "a.b"\nwatermark = "x"\n'
+    )
+    problems = _problems(tmp_path, MOTOR + wrong)
+    for words in (
+        "pull.sold.table: should be schema.table",
+        "pull.both: give either table or query",
+        "pull.neither: give either table or query",
+        "pull.neither.feed: this contract has no feed 'outcomes', only claims",
+        "pull.writes.query: should be one SELECT",
+        "pull.blind.watermark: missing",
+        "pull.no name: ",
+    ):
+        assert any(words in problem for problem in problems), (words, problems)
+
+
 def test_a_derived_label_is_refused(tmp_path: Path) -> None:
     """The label is a column of the file."""
     text = MOTOR.replace('label = "fraud"', 'label = "told"') + "[derived]\ntold = { dtype = 'text', sql = 'note' }\n"

@@ -37,7 +37,11 @@ def test_defaults_are_told(key: str, default: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [contract.Column, contract.Derived, contract.Reference, contract.Roles, contract.Label, contract.Outcomes]
+    "model",
+    [
+        *(contract.Column, contract.Derived, contract.Label, contract.Outcomes),
+        *(contract.Pull, contract.Reference, contract.Roles),
+    ],
 )
 def test_keys_are_told(model: type[BaseModel]) -> None:
     """The page names every key of a column, a role and an outcome."""
@@ -73,8 +77,9 @@ def test_examples_are_parts_of_a_contract(tmp_path: Path) -> None:
     base = 'name = "motor"\ntitle = "Motor"\n[columns]\nAGENT_ID = { dtype = "text" }\nclaim_no = { dtype = "text" }\n'
     base += "Year = { dtype = 'integer' }\nMonth = { dtype = 'category' }\nWeekOfMonth = { dtype = 'integer' }\n"
     for example in every[1:]:
+        fed = "[outcomes]\n" if "[pull.decisions]" in example else ""
         roles = 'label = "verdict"\n' if "[label]" in example else 'id = "claim_no"\n'
         column = 'verdict = { dtype = "text" }\n' if "[label]" in example else ""
         file = tmp_path / "motor.toml"
-        file.write_text(f"{base}{column}{example}\n[roles]\n{roles}")
+        file.write_text(f"{base}{column}{example}\n{fed}[roles]\n{roles}")
         load(file)
