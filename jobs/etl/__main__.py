@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.etl.load import Loaded, load_file
+from jobs.etl.requeue import REQUEUE
 from jobs.etl.store import Feed, feeds
 from shared import storage
 from shared.errors import DataError
@@ -55,4 +56,4 @@ def _waiting(job: Job) -> list[tuple[Dropped, Feed]]:
 
 
 if __name__ == "__main__":
-    run("etl", __doc__, work, lambda settings: storage.check(settings.drop))
+    run("etl", __doc__, work, lambda settings: storage.check(settings.drop), [REQUEUE])

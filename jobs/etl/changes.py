@@ -96,7 +96,8 @@ def _role(name: str, wanted: Collection[str]) -> str:
 
 
 def _likeness(one: str, other: str) -> float:
-    return SequenceMatcher(None, *(re.sub(r"[\W_]", "", name.lower()) for name in (one, other))).ratio()
+    plain = [re.sub(r"[\W_]", "", name.lower()) for name in (one, other)]
+    return SequenceMatcher(None, plain[0], plain[1]).ratio()
 
 
 def _gaps(names: Sequence[str], kept: Collection[str]) -> Iterator[tuple[tuple[str, str], list[str]]]:

@@ -44,7 +44,7 @@ class Levels:
             self._new[name] |= dict.fromkeys(sorted(fresh)[: MOST_LEVELS + 1])
             # A cell of a row that was set aside may yet come in a sound one.
             sound = {cell for cell in unseen if cell.decode(errors="replace").strip() in held}
-            looked_at |= unseen if cleaned.bad.is_empty() else sound
+            looked_at.update(unseen if cleaned.bad.is_empty() else sound)
 
     def learn(self, file_id: int) -> list[str]:
         """Remember what was new, and say it; a column's first levels go without saying."""
