@@ -17,6 +17,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from deploy.local.report_sources import gather_sources
 from shared.champion import folder_of
 from shared.contract import Contract
 from shared.database import Database, quoted
@@ -78,6 +79,7 @@ def gather(database: Database, contract: Contract, summary: dict[str, Any], as_o
             "generated": contract.name == "demo",
             "book": _book(database, as_of),
             "files": database.rows("SELECT * FROM ingest_files WHERE loaded_at <= %s ORDER BY file_id DESC", [as_of]),
+            "sources": gather_sources(database, as_of),
             "quarantine": _quarantine(database, as_of),
             "history": history,
             "judged": judged,
@@ -198,7 +200,7 @@ def _quarantine(database: Database, as_of: datetime) -> Row:
         "regexp_replace(regexp_replace(CASE WHEN starts_with(q.reason, q.column_name || ': ') "
         "THEN substr(q.reason, length(q.column_name) + 3) ELSE q.reason END, "
         "'^repeats row [0-9]+', 'repeats an earlier row'), "
-        "'^already loaded from .*', 'already loaded from another file') AS reason, "
+        "'^(already loaded from|another version came later from) .*', '\\1 another file') AS reason, "
         "count(*) AS rows, count(DISTINCT q.file_id) AS files "
         "FROM claims_quarantine q JOIN ingest_files f USING (file_id) WHERE f.loaded_at <= %s AND f.status = 'loaded' "
         "GROUP BY 1, 2 ORDER BY rows DESC, 1, 2",

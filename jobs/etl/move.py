@@ -257,7 +257,7 @@ class Move:
             f"WITH gone AS (DELETE FROM staging s USING {feed.table} c JOIN ingest_files f USING (file_id) "
             f"WHERE c.{feed.key} = s.{feed.key} AND c.file_id > %s AND {current[feed.kind]} "
             "RETURNING s.file_line, f.uri) INSERT INTO rejects (file_line, column_name, reason) "
-            "SELECT file_line, %s, 'a later file has another version: ' || min(uri) FROM gone GROUP BY file_line "
+            "SELECT file_line, %s, 'another version came later from ' || min(uri) FROM gone GROUP BY file_line "
             "RETURNING file_line",
             [self.file_id, self._named],
         )

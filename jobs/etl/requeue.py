@@ -53,7 +53,7 @@ def requeue(job: Job, _: str = "") -> str:
             job.put_event("ClaimsLoaded", files=files)
     if not tried:
         return "no quarantined rows to try again; nothing to do"
-    return f"{moved:,} quarantined rows of {files} files came in; {tried - files} files still break the contract"
+    return f"{moved:,} quarantined rows of {files} files came in; of {tried - files} files none did"
 
 
 REQUEUE = Option("--requeue", "", "try quarantined rows again, after the contract was mended", requeue)

@@ -69,7 +69,7 @@ def test_rows_that_are_good_now_come_in(etl: Etl) -> None:
     etl.load("a.csv", csv_text([*rows, *(CLAIM | {"claim": f"d{n}"} for n in range(3))]))
     assert len(etl.current()) == 4
     _mend(etl)
-    assert requeue(etl.job) == "2 quarantined rows of 1 files came in; 0 files still break the contract"
+    assert requeue(etl.job) == "2 quarantined rows of 1 files came in; of 0 files none did"
     assert [row[0] for row in etl.current()] == ["c1", "c2", "c4", "d0", "d1", "d2"]
     event = datetime(2024, 2, 3, tzinfo=UTC)
     assert etl.rows("SELECT file_id, file_line, revision, known_at FROM claims WHERE claim_id = 'c4'") == [
@@ -138,7 +138,7 @@ def test_a_file_that_stays_rejected(etl: Etl) -> None:
     """Over the limit still, no row enters, and each entry says what is wrong today."""
     etl.load("a.csv", csv_text([_flood(1), *(_flood(n, amount="-1") for n in (2, 3, 4))]))
     _mend(etl)
-    assert requeue(etl.job) == "0 quarantined rows of 0 files came in; 1 files still break the contract"
+    assert requeue(etl.job) == "0 quarantined rows of 0 files came in; of 1 files none did"
     assert etl.current() == []
     told = "3 of 4 rows break the contract, over the reject limit of 50.0%"
     assert etl.rows(LEDGER) == [("rejected", told, 4, 0, 4)]
@@ -175,7 +175,7 @@ def test_a_later_correction_stands(etl: Etl) -> None:
     _mend(etl)
     requeue(etl.job)
     assert etl.current()[1] == ("c2", 99.0, 1, "motor/claims/b.csv")
-    assert etl.quarantine() == [(3, "a later file has another version: motor/claims/b.csv")]
+    assert etl.quarantine() == [(3, "another version came later from motor/claims/b.csv")]
     assert etl.rows(LEDGER)[0] == ("loaded", None, 2, 1, 1)
 
 
@@ -295,7 +295,7 @@ def test_outcomes(late: Etl) -> None:
         ("c2", True),
         ("c3", False),
     ]
-    assert late.quarantine() == [(4, "a later file has another version: motor/outcomes/b.csv")]
+    assert late.quarantine() == [(4, "another version came later from motor/outcomes/b.csv")]
 
 
 def test_a_reference_table(tmp_path: Path, database_url: str) -> None:
@@ -311,7 +311,7 @@ def test_a_reference_table(tmp_path: Path, database_url: str) -> None:
         requeue(etl.job)
         found = etl.rows("SELECT key, since IS NULL FROM reference_agents ORDER BY 1")
         assert found == [("A1", False), ("A2", False), ("A3", True), ("A4", False)]
-        assert etl.quarantine() == [(3, "a later file has another version: motor/reference/agents/b.csv")]
+        assert etl.quarantine() == [(3, "another version came later from motor/reference/agents/b.csv")]
         _mend(etl, contract(file=STRICT))
         assert requeue(etl.job) == NOTHING
 
