@@ -21,12 +21,8 @@ def work(job: Job) -> str:
                     result = _load(job, file, feed)
                     loaded += result.reason is None
                     if result.reason is not None:
-                        kept = (
-                            f", or the contract: --requeue tries its {result.quarantined:,} rows again"
-                            if result.quarantined
-                            else ""
-                        )
-                        refused.append(f"{file.uri}: {result.reason}; mend and drop it again{kept}")
+                        kept = f"; quarantined {result.quarantined:,} rows, see --requeue" if result.quarantined else ""
+                        refused.append(f"{file.uri}: {result.reason}; mend it and drop it again{kept}")
     finally:
         # Also when a later file fails: what is loaded is there to be scored.
         if loaded:

@@ -13,12 +13,12 @@ MOST_CHANGES = 20
 """Sentences about one header."""
 
 
-def header_changes(before: Sequence[str], now: Sequence[str], wanted: Collection[str]) -> list[str]:
+def header_changes(before: Sequence[str], after: Sequence[str], wanted: Collection[str]) -> list[str]:
     """Tell what is new in a header.
 
     Parameters
     ----------
-    before, now : sequence of str
+    before, after : sequence of str
         Columns of an earlier file and of this one, as the sender names them.
     wanted : collection of str
         Those that the contract names.
@@ -37,32 +37,32 @@ def header_changes(before: Sequence[str], now: Sequence[str], wanted: Collection
     >>> header_changes(["id", "age"], ["age", "id"], [])
     ['columns stand in another order']
     """
-    names = renamed([name for name in before if name not in now], before, now)
+    names = renamed([name for name in before if name not in after], before, after)
     told = [
         f"column {name!r} is gone; was it renamed to {names[name]!r}? {_role(name, wanted).capitalize()}"
         if name in names
         else f"column {name!r} is gone; {_role(name, wanted)}"
         for name in before
-        if name not in now
+        if name not in after
     ]
-    new = [name for name in now if name not in before and name not in names.values()]
+    new = [name for name in after if name not in before and name not in names.values()]
     told = [
         *(f"column {name!r} is new; the contract {'names' if name in wanted else 'does not name'} it" for name in new),
         *told,
     ]
-    if [name for name in before if name in now] != [name for name in now if name in before]:
+    if [name for name in before if name in after] != [name for name in after if name in before]:
         told.append("columns stand in another order")
     more = len(told) - MOST_CHANGES
     return [*told[:MOST_CHANGES], f"and {more} more changes of its columns"] if more > 0 else told
 
 
-def renamed(gone: Sequence[str], before: Sequence[str], now: Sequence[str]) -> dict[str, str]:
+def renamed(gone: Sequence[str], before: Sequence[str], after: Sequence[str]) -> dict[str, str]:
     """Guess under which names columns go on: those that look alike, then those at the same place.
 
     Parameters
     ----------
     gone : sequence of str
-        Columns of `before` that `now` lacks.
+        Columns of `before` that `after` lacks.
 
     Returns
     -------
@@ -76,14 +76,14 @@ def renamed(gone: Sequence[str], before: Sequence[str], now: Sequence[str]) -> d
     >>> renamed(["sex"], ["id", "sex", "age"], ["id", "gender", "age"])
     {'sex': 'gender'}
     """
-    new = [name for name in now if name not in before]
+    new = [name for name in after if name not in before]
     pairs = ((_likeness(old, name), old, name) for old in gone for name in new)
     found: dict[str, str] = {}
     for likeness, old, name in sorted(pairs, key=lambda pair: -pair[0]):
         if likeness >= ALIKE and old not in found and name not in found.values():
             found[old] = name
-    kept = {name for name in before if name in now}
-    gaps = {around: names for around, names in _gaps(now, kept | set(found.values()))}
+    kept = {name for name in before if name in after}
+    gaps = {around: names for around, names in _gaps(after, kept | set(found.values()))}
     for around, names in _gaps(before, kept | set(found)):
         there = gaps.get((found.get(around[0], around[0]), found.get(around[1], around[1])), [])
         if len(names) == len(there):

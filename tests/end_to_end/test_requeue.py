@@ -33,7 +33,7 @@ def test_a_refused_file_after_the_contract_was_mended(tmp_path: Path, database_u
     drop(tmp_path, "a.csv", csv_text([*claims(ROWS, peril="flood"), *claims(1, amount="dear")]))
     code, log = run_etl(settings)
     assert code == 65
-    assert "--requeue tries its 20,001 rows again" in log[-1]["message"]
+    assert "quarantined 20,001 rows, see --requeue" in log[-1]["message"]
     assert run_etl(settings)[0] == 0
     refused = (0, 0, 0, ROWS + 1, 0, ROWS + 1)
     assert _counts(database_url) == refused
