@@ -11,6 +11,10 @@ ALIKE = 0.6
 """Ratio of difflib from which two names look like one: what its own documentation calls a close match."""
 MOST_CHANGES = 20
 """Sentences about one header."""
+MOST_PAIRS = 10_000
+"""Pairs of names that are compared, in about 0.2 s; a header that changed more is another one."""
+MOST_CHARACTERS = 80
+"""Of a name in a sentence."""
 
 
 def header_changes(before: Sequence[str], after: Sequence[str], wanted: Collection[str]) -> list[str]:
@@ -37,20 +41,20 @@ def header_changes(before: Sequence[str], after: Sequence[str], wanted: Collecti
     >>> header_changes(["id", "age"], ["age", "id"], [])
     ['columns stand in another order']
     """
-    names = renamed([name for name in before if name not in after], before, after)
+    had, has = set(before), set(after)
+    gone = [name for name in before if name not in has]
+    now_called = renamed(gone, before, after)
     told = [
-        f"column {name!r} is gone; was it renamed to {names[name]!r}? {_role(name, wanted).capitalize()}"
-        if name in names
-        else f"column {name!r} is gone; {_role(name, wanted)}"
-        for name in before
-        if name not in after
+        f"column {shown(name)} is new; the contract {'names' if name in wanted else 'does not name'} it"
+        for name in after
+        if name not in had and name not in now_called.values()
     ]
-    new = [name for name in after if name not in before and name not in names.values()]
-    told = [
-        *(f"column {name!r} is new; the contract {'names' if name in wanted else 'does not name'} it" for name in new),
-        *told,
-    ]
-    if [name for name in before if name in after] != [name for name in after if name in before]:
+    for name in gone:
+        role = "the contract needs it" if name in wanted else "the contract does not name it"
+        if name in now_called:
+            role = f"was it renamed to {shown(now_called[name])}? {role.capitalize()}"
+        told.append(f"column {shown(name)} is gone; {role}")
+    if [name for name in before if name in has] != [name for name in after if name in had]:
         told.append("columns stand in another order")
     more = len(told) - MOST_CHANGES
     return [*told[:MOST_CHANGES], f"and {more} more changes of its columns"] if more > 0 else told
@@ -76,23 +80,30 @@ def renamed(gone: Sequence[str], before: Sequence[str], after: Sequence[str]) ->
     >>> renamed(["sex"], ["id", "sex", "age"], ["id", "gender", "age"])
     {'sex': 'gender'}
     """
-    new = [name for name in after if name not in before]
+    had, has = set(before), set(after)
+    new = [name for name in after if name not in had]
+    if len(gone) * len(new) > MOST_PAIRS:
+        return {}
     pairs = ((_likeness(old, name), old, name) for old in gone for name in new)
     found: dict[str, str] = {}
     for likeness, old, name in sorted(pairs, key=lambda pair: -pair[0]):
         if likeness >= ALIKE and old not in found and name not in found.values():
             found[old] = name
-    kept = {name for name in before if name in after}
-    gaps = {around: names for around, names in _gaps(after, kept | set(found.values()))}
-    for around, names in _gaps(before, kept | set(found)):
+    gaps = dict(_gaps(after, had | set(found.values())))
+    for around, names in _gaps(before, has | found.keys()):
         there = gaps.get((found.get(around[0], around[0]), found.get(around[1], around[1])), [])
         if len(names) == len(there):
             found |= {old: name for old, name in zip(names, there, strict=True) if old in gone}
     return found
 
 
-def _role(name: str, wanted: Collection[str]) -> str:
-    return "the contract needs it" if name in wanted else "the contract does not name it"
+def shown(text: str) -> str:
+    r"""Quote a sender's text, cut where it is long.
+
+    >>> shown("a'b"), len(shown("x" * 10_000))
+    ('"a\'b"', 82)
+    """
+    return repr(text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "\u2026")
 
 
 def _likeness(one: str, other: str) -> float:

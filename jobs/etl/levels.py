@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from jobs.etl.changes import shown
 from jobs.etl.clean import LONGEST_ID, Cleaned
 from jobs.etl.store import Feed
 from shared.contract import Contract
@@ -78,8 +79,8 @@ def _watched(feed: Feed, contract: Contract) -> list[str]:
 
 
 def _sentence(name: str, new: Collection[str]) -> str:
-    examples = ", ".join(map(repr, [*new][:MOST_EXAMPLES]))
+    examples = ", ".join(map(shown, [*new][:MOST_EXAMPLES]))
     if len(new) == 1:
-        return f"column {name!r} has a level never seen: {examples}"
+        return f"column {shown(name)} has a level never seen: {examples}"
     like = "such as " if len(new) > MOST_EXAMPLES else ""
-    return f"column {name!r} has {len(new)} levels never seen: {like}{examples}"
+    return f"column {shown(name)} has {len(new)} levels never seen: {like}{examples}"

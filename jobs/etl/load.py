@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from jobs.etl import read
-from jobs.etl.changes import header_changes, renamed
+from jobs.etl.changes import header_changes, renamed, shown
 from jobs.etl.move import REFUSED, Move, OverLimitError, bad_rows, pseudonyms_of, raw
 from jobs.etl.store import Feed
 from shared.job import Job
@@ -158,7 +158,7 @@ class _Loading:
                 loaded.quarantined,
                 move.job.as_of,
                 move.job.run_id,
-                entry.columns,
+                _storable(entry.columns) if entry.columns is not None else None,
                 entry.changes,
             ],
         )
@@ -183,12 +183,16 @@ class _Loading:
             return read.header(self.path, self.move.contract.file, self._wanted)
         except read.LackingColumnsError as error:
             likely = renamed(error.missing, self._before or self._wanted, error.names)
-            hints = [f"was {old!r} renamed to {name!r}?" for old, name in likely.items() if name not in self._wanted]
+            hints = [
+                f"was {shown(old)} renamed to {shown(name)}?"
+                for old, name in likely.items()
+                if name not in self._wanted
+            ]
             reason = "; ".join([str(error), *hints[:MOST_HINTS]])
             raise read.LackingColumnsError(reason, error.names, error.missing) from None
 
     def _changes(self, names: list[str]) -> list[str]:
-        return header_changes(self._before, names, self._wanted) if self._before else []
+        return header_changes(self._before, _storable(names), self._wanted) if self._before else []
 
     def _set_rows_aside(self, names: list[str], error: Exception) -> int:
         rows = 0
@@ -209,6 +213,11 @@ class _Loading:
                 _quarantine(self.move, _refused(lines, error))
                 rows += lines.height
         return rows
+
+
+def _storable(names: list[str]) -> list[str]:
+    """Names that may hold NUL, which a key in JSON can and text in Postgres cannot."""
+    return [name.replace("\x00", "\\x00") for name in names]
 
 
 def _refused(rows: pl.DataFrame, error: Exception) -> pl.DataFrame:

@@ -124,6 +124,13 @@ def test_json_keys(etl: Etl) -> None:
     assert _changes(etl)[1] == ["column 'b' is gone; was it renamed to 'c'? The contract does not name it"]
 
 
+def test_odd_keys(etl: Etl) -> None:
+    """A key that Postgres could not store as it is stops nothing, and is told once."""
+    for name in "abc":
+        etl.load(f"{name}.jsonl", json.dumps(CLAIM | {"claim": name, "x\x00": 1} | ({"\x00": 1} if name > "a" else {})))
+    assert _changes(etl) == [[], ["column '\\\\x00' is new; the contract does not name it"], []]
+
+
 def test_levels_never_seen(etl: Etl, caplog: pytest.LogCaptureFixture) -> None:
     """What no earlier file brought is told with a count and some examples, and only once."""
     etl.load("a.csv", csv_text([*claims(2), CLAIM | {"claim": "c3", "peril": "hail"}]))
@@ -191,6 +198,9 @@ def test_many_changes() -> None:
     told = header_changes(["id"], ["id", *(f"x{n}" for n in range(500))], ["id"])
     assert len(told) == MOST_CHANGES + 1
     assert told[-1] == "and 480 more changes of its columns"
+    wide = [[f"{kind}{n}" for n in range(5000)] for kind in ("old", "new")]
+    assert len(header_changes(*wide, [])) == MOST_CHANGES + 1
+    assert max(map(len, header_changes(["a"], ["a", "x" * 10_000], []))) < 200
 
 
 def test_each_new_name_is_guessed_once() -> None:
