@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from deploy.local.report_sources import gather_sources
 from deploy.local.scores import scores, unusual
 from deploy.local.summary import WAY_ON
 from deploy.local.words import count, day, figure, share, words_of
@@ -87,6 +88,7 @@ def gather(database: Database, contract: Contract, summary: dict[str, Any], as_o
             "dated": contract.roles.event_time is not None,
             "book": _book(database, as_of),
             "files": database.rows("SELECT * FROM ingest_files WHERE loaded_at <= %s ORDER BY file_id DESC", [as_of]),
+            "sources": gather_sources(database, as_of),
             "quarantine": _quarantine(database, as_of),
             "unknown": _unknown(database, contract, as_of),
             "history": history,
@@ -162,7 +164,7 @@ def _quarantine(database: Database, as_of: datetime) -> Row:
         "regexp_replace(regexp_replace(CASE WHEN starts_with(q.reason, q.column_name || ': ') "
         "THEN substr(q.reason, length(q.column_name) + 3) ELSE q.reason END, "
         "'^repeats row [0-9]+', 'repeats an earlier row'), "
-        "'^already loaded from .*', 'already loaded from another file') AS reason, "
+        "'^(already loaded from|another version came later from) .*', '\\1 another file') AS reason, "
         "count(*) AS rows, count(DISTINCT q.file_id) AS files "
         "FROM claims_quarantine q JOIN ingest_files f USING (file_id) WHERE f.loaded_at <= %s AND f.status = 'loaded' "
         "GROUP BY 1, 2 ORDER BY rows DESC, 1, 2",

@@ -7,6 +7,7 @@ import sys
 from jobs.etl import pull
 from jobs.etl.arriving import arriving
 from jobs.etl.photo_store import load_photos
+from jobs.etl.requeue import REQUEUE
 from shared import storage
 from shared.errors import DataError
 from shared.job import Job, run
@@ -22,7 +23,7 @@ def work(job: Job) -> str:
             job.log("file loaded" if result.reason is None else "file rejected", file=uri, **counts)
             loaded += result.reason is None
             if result.reason is not None:
-                kept = f"; its {result.quarantined:,} rows are in quarantine" if result.quarantined else ""
+                kept = f"; quarantined {result.quarantined:,} rows, see --requeue" if result.quarantined else ""
                 refused.append(f"{uri}: {result.reason}; mend it and send it again{kept}")
         loaded += load_photos(job)
     finally:
@@ -46,4 +47,4 @@ if __name__ == "__main__":
         from jobs.etl.discover.command import main
 
         main()
-    run("etl", __doc__, work, check)
+    run("etl", __doc__, work, check, [REQUEUE])

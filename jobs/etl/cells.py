@@ -5,7 +5,7 @@ Most columns have far fewer different cells than cells, so each different one is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
 
@@ -35,11 +35,14 @@ class Judged:
         Of the column's dtype, null also where the cell is none.
     fault : polars.Series or None
         What is wrong with a cell (the first of what is), null where nothing is; None where nothing is with any.
+    different : polars.Series or None
+        Different cells, as they came; None where there are too many to tell apart.
     """
 
     text: pl.Series
     value: pl.Series
     fault: pl.Series | None
+    different: pl.Series | None = None
 
 
 def judge(cells: pl.Series, column: Column, na_values: tuple[str, ...]) -> Judged:
@@ -68,17 +71,18 @@ class _Memory:
         different = None if self._varied else cells.unique()
         if different is None or different.len() >= _MOST_DIFFERENT * cells.len():
             self._varied = cells.len() > _MOST_REMEMBERED
-            return _judge(cells, self._column, self._na_values)
+            return replace(_judge(cells, self._column, self._na_values), different=different)
         self._learn(different)
         if self._plain:
             text = cells.cast(pl.String)
-            return Judged(text, text.cast(POLARS_DTYPES[self._column.dtype]), None)
+            return Judged(text, text.cast(POLARS_DTYPES[self._column.dtype]), None, different)
         places = cells.replace_strict(self._cells, pl.int_range(self._cells.len(), eager=True, dtype=pl.UInt32))
         fault = self._fault.gather(places)
         return Judged(
             self._text.gather(places),
             self._value.gather(places),
             fault if fault.null_count() < fault.len() else None,
+            different,
         )
 
     def _forget(self) -> None:

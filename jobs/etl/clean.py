@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -31,10 +31,13 @@ class Cleaned:
         Typed rows, ready to be stored; ``file_line`` among their columns.
     bad : polars.DataFrame
         ``file_line``, ``column_name`` (the first at fault), ``reason`` (of every column at fault).
+    different : mapping of str to polars.Series
+        Of some columns the different cells of all rows, as they came.
     """
 
     good: pl.DataFrame
     bad: pl.DataFrame
+    different: Mapping[str, pl.Series] = field(default_factory=dict)
 
 
 def clean_claims(
@@ -98,7 +101,7 @@ def clean_claims(
         pl.col(_VERDICT).alias("is_fraud"),
         *(name for name in contract.stored if name not in ("claim_id", "event_time")),
     )
-    return Cleaned(good, pl.concat([sound.bad, whole.bad]))
+    return Cleaned(good, pl.concat([sound.bad, whole.bad]), _different(judged))
 
 
 def clean_outcomes(
@@ -160,7 +163,9 @@ def clean_reference(
     sound = _split(frame, [*_faults(judged), *_unstorable(frame, {reference.key: reference.key})])
     personal = [name for name in columns if name in contract.personal]
     good = sound.good if not personal else _pseudonymised(sound.good, personal, "", pseudonyms)
-    return Cleaned(good.select("file_line", pl.col(reference.key).alias("key"), *reference.columns), sound.bad)
+    return Cleaned(
+        good.select("file_line", pl.col(reference.key).alias("key"), *reference.columns), sound.bad, _different(judged)
+    )
 
 
 def keys(cells: pl.DataFrame, contract: Contract, table: str) -> pl.Series:
@@ -197,6 +202,10 @@ def _judged(cells: pl.DataFrame, columns: Mapping[str, Column], na_values: tuple
 
 def _faults(judged: Mapping[str, Judged]) -> list[Fault]:
     return [(name, column.fault) for name, column in judged.items() if column.fault is not None]
+
+
+def _different(judged: Mapping[str, Judged]) -> dict[str, pl.Series]:
+    return {name: column.different for name, column in judged.items() if column.different is not None}
 
 
 def _text(name: str) -> str:

@@ -19,7 +19,18 @@ import pyarrow as pa
 import pyarrow.csv
 
 from jobs.etl.csv_lines import Lines, Tokenizer
-from jobs.etl.rows import BOM, LONGEST_ROW, MOST_BROKEN, Batch, Stream, UnreadableFileError, broken_rows, numbers, some
+from jobs.etl.rows import (
+    BOM,
+    LONGEST_ROW,
+    MOST_BROKEN,
+    Batch,
+    LackingColumnsError,
+    Stream,
+    UnreadableFileError,
+    broken_rows,
+    numbers,
+    some,
+)
 from shared.contract import File
 
 BLOCK_BYTES = 8 << 20
@@ -57,9 +68,13 @@ def header(stream: Stream, file: File, wanted: Collection[str]) -> list[str]:
         raise UnreadableFileError(f"the header cannot be read (it does not end within {HEADER_BYTES >> 10} KB)")
     if re.search("[\udc80-\udcff]", "".join(names)):
         raise UnreadableFileError(f"the header is not {file.encoding} text")
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if missing:
-        raise UnreadableFileError(f"the header lacks {some(missing)}{_delimiter_hint(start, file, missing)}")
-    if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+        lacks = f"the header lacks {some(missing)}{_delimiter_hint(start, file, missing)}"
+        if repeated or len(missing) == len(wanted):  # another table altogether
+            raise UnreadableFileError(lacks)
+        raise LackingColumnsError(lacks, names, missing)
+    if repeated:
         raise UnreadableFileError(f"the header names twice: {some([*map(repr, repeated)])}")
     return names
 

@@ -33,7 +33,7 @@ def header(stream: Stream, file: File, wanted: Collection[str]) -> list[str]:
         raise UnreadableFileError("none of the first lines is a JSON object: send one object a line")
     if wanted and not any(name in row for row in rows for name in wanted):
         raise UnreadableFileError(f"none of the first objects has {some([*wanted])}")
-    return [*keys]
+    return [*wanted, *sorted(keys.keys() - set(wanted))]  # whose order means nothing
 
 
 def batches(stream: Stream, file: File, names: list[str]) -> Iterator[Batch]:

@@ -10,7 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from jobs.etl.rows import MOST_CELLS, Batch, UnreadableFileError, as_text, broken_rows, numbers, some
+from jobs.etl.rows import (
+    MOST_CELLS,
+    Batch,
+    LackingColumnsError,
+    UnreadableFileError,
+    as_text,
+    broken_rows,
+    numbers,
+    some,
+)
 
 MAGIC = b"PAR1"
 SLICE_BYTES = 16 << 20
@@ -24,7 +33,7 @@ def header(path: Path, wanted: Collection[str]) -> list[str]:
     with _damage():
         names = [*pl.read_parquet_schema(path)]
     if missing := [name for name in wanted if name not in names]:
-        raise UnreadableFileError(f"the Parquet file lacks {some(missing)}")
+        raise LackingColumnsError(f"the Parquet file lacks {some(missing)}", names, missing)
     return names
 
 

@@ -15,10 +15,19 @@ from pathlib import Path
 import polars as pl
 
 from jobs.etl import csv_rows, gzip_stream, json_rows, parquet_rows
-from jobs.etl.rows import BOM, Batch, Stream, UnreadableFileError, as_text, whole_lines
+from jobs.etl.rows import BOM, Batch, LackingColumnsError, Stream, UnreadableFileError, as_text, whole_lines
 from shared.contract import File
 
-__all__ = ["Batch", "UnreadableFileError", "as_text", "batches", "header", "physical_lines", "raw_rows"]
+__all__ = [
+    "Batch",
+    "LackingColumnsError",
+    "UnreadableFileError",
+    "as_text",
+    "batches",
+    "header",
+    "physical_lines",
+    "raw_rows",
+]
 
 START_BYTES = 1 << 16
 """Bytes by which the format is told."""
@@ -37,6 +46,8 @@ def header(path: Path, file: File, wanted: Collection[str]) -> list[str]:
     ------
     UnreadableFileError
         The file is empty, damaged or of no known format, or it lacks a wanted column or names one twice.
+    LackingColumnsError
+        It lacks some wanted columns, and nothing else is wrong so far.
     """
     if _is_parquet(path):
         return parquet_rows.header(path, wanted)

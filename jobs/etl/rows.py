@@ -34,6 +34,22 @@ class UnreadableFileError(Exception):
         self.has_lines = has_lines
 
 
+class LackingColumnsError(UnreadableFileError):
+    """A file has a header and rows, but not all columns that the contract wants.
+
+    Attributes
+    ----------
+    names : list of str
+        Columns that it has.
+    missing : list of str
+        Those that it lacks.
+    """
+
+    def __init__(self, reason: str, names: list[str], missing: list[str]) -> None:
+        super().__init__(reason)
+        self.names, self.missing = names, missing
+
+
 class Stream(Protocol):
     """Bytes of a file from its start, unpacked where it was packed."""
 

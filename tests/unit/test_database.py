@@ -81,6 +81,20 @@ def test_prepare_twice(database: Database) -> None:
     assert database.rows("SELECT * FROM claimsight.schema_versions") == before
 
 
+def test_a_migration_that_comes_late(database: Database) -> None:
+    """Numbers may have gaps, and one that is lower than the last is still applied, once."""
+    applied = "SELECT number FROM schema_versions WHERE schema_name = 'motor' ORDER BY number"
+    numbers = [row["number"] for row in database.rows(applied)]
+    database.rows("DELETE FROM schema_versions WHERE schema_name = 'motor' AND number = 2")
+    database.rows("ALTER TABLE ingest_files DROP CONSTRAINT ingest_files_kind_check")
+    database.rows("ALTER TABLE ingest_files ADD CONSTRAINT ingest_files_kind_check CHECK (kind = 'claims')")
+    database.prepare(contract())
+    database.prepare(contract())
+    assert [row["number"] for row in database.rows(applied)] == numbers
+    check = "SELECT pg_get_constraintdef(oid) AS told FROM pg_constraint WHERE conname = 'ingest_files_kind_check'"
+    assert "reference" in database.rows(check)[0]["told"]
+
+
 def test_a_contract_that_grows(database: Database) -> None:
     """A column that the contract gains is added to the claims that are there; one that it loses stays."""
     database.prepare(contract(columns={"note": None, "speed %": {"dtype": "number"}}))

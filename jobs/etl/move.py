@@ -1,0 +1,327 @@
+"""Apply: rows move to where they belong or are set aside, whether they come in a file or from quarantine.
+
+Claims that nobody has heard of go straight to their table; rows that may repeat or correct others wait in a temporary
+table until all are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import polars as pl
+
+from jobs.etl.ahead import ahead
+from jobs.etl.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
+from jobs.etl.fresh import Fresh, Seen, fresh_rows
+from jobs.etl.levels import Levels
+from jobs.etl.read import raw_rows
+from jobs.etl.rows import Batch
+from jobs.etl.store import Content, Feed, same, store
+from shared.contract import Contract
+from shared.database import Database, quoted
+from shared.errors import ConfigError
+from shared.job import Job
+from shared.pseudonyms import Pseudonyms
+
+REFUSED = "file_rejected: "
+"""How the reason of a sound row of a rejected file begins."""
+
+
+class OverLimitError(Exception):
+    """More of a file's rows break the contract than it lets pass."""
+
+
+class Source(Protocol):
+    """Where a file's rows are read, and where those go that are set aside."""
+
+    is_file: bool
+    """Whether it reads without the database, so that it may run ahead."""
+
+    def batches(self) -> Generator[Batch]:
+        """Read the rows."""
+        ...
+
+    def set_aside(self, rows: pl.DataFrame) -> None:
+        """Set rows aside: ``file_line``, ``column_name``, ``reason``, ``raw``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What became of a file's rows so far: how many count, break the contract, or were brought by other files."""
+
+    rows: int
+    bad: int
+    elsewhere: int
+    waits: bool
+    """Whether there is any in ``staging``, so perhaps in ``rejects``."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A batch of a file, cleaned: rows straight for ``claims`` where there are any, the rest, and those set aside."""
+
+    fresh: Fresh | None
+    rest: pl.DataFrame
+    bad: pl.DataFrame
+
+    @property
+    def rows(self) -> int:
+        return self.rest.height + self.bad.height + (self.fresh.rows if self.fresh else 0)
+
+
+@dataclass(frozen=True)
+class Move:
+    """One content of a file on its way into the tables."""
+
+    job: Job
+    uri: str
+    feed: Feed
+    file_id: int
+    pseudonyms: Pseudonyms | None
+    pull: str = ""
+    """The pull that the file is of; its rows that say again what is known are left out, and do not count."""
+
+    @property
+    def database(self) -> Database:
+        """The session of the job."""
+        return self.job.database
+
+    @property
+    def contract(self) -> Contract:
+        """The contract of the job."""
+        return self.job.contract
+
+    @cached_property
+    def levels(self) -> Levels:
+        """What the file's categories hold."""
+        return Levels(self.database, self.feed, self.contract)
+
+    def stage(self, source: Source) -> Staged:
+        """Move new claims to their table and all else to ``staging``, and set aside what breaks the contract."""
+        rows = bad = 0
+        waits = False
+        for part in self._parts(source):
+            rows, bad = rows + part.rows, bad + part.bad.height
+            source.set_aside(part.bad)
+            if part.fresh is not None:
+                part.fresh.append_to(self.database)
+            if not part.rest.is_empty():
+                if not waits:
+                    create_temporary_tables(self.database, self.feed, self.contract)
+                    waits = True
+                self.database.append("staging", part.rest)
+        elsewhere = 0
+        if waits:
+            bad += self._set_repetitions_aside(requeued=not source.is_file)
+            elsewhere += self._set_loaded_aside()
+            if not source.is_file:
+                elsewhere += self._set_outdated_aside()
+        if self.pull:
+            again = self._leave_quarantined_out() if bad else 0
+            rows, bad, elsewhere = rows - again - elsewhere, bad - again, 0
+        return Staged(rows, bad, elsewhere, waits)
+
+    def hold_to_limit(self, bad: int, rows: int) -> None:
+        """Raise OverLimitError if too many of a file's rows are bad."""
+        limit = self.contract.file.reject_limit
+        if bad > limit * rows:
+            raise OverLimitError(f"{bad:,} of {rows:,} rows break the contract, over the reject limit of {limit:.1%}")
+
+    def store(self, staged: Staged, statuses: list[str]) -> None:
+        """Move what is staged to its table, in place of what the file's contents of these statuses had brought."""
+        earlier = self.retire_earlier(statuses)
+        if staged.waits or earlier:
+            create_temporary_tables(self.database, self.feed, self.contract)
+            store(self.database, self.feed, self.contract, Content(self.file_id, earlier, self.job.as_of))
+
+    def clean(self, batch: Batch) -> Cleaned:
+        """Hold a batch against the contract."""
+        lines, cells, contract = batch.lines, batch.cells, self.contract
+        match self.feed.kind:
+            case "claims":
+                return clean_claims(lines, cells, contract, self.pseudonyms, self._tables(cells), self.job.as_of)
+            case "outcomes":
+                return clean_outcomes(lines, cells, contract, self.pseudonyms)
+            case "reference":
+                return clean_reference(lines, cells, contract, self.feed.name, self.pseudonyms)
+
+    def retire_earlier(self, statuses: list[str]) -> list[int]:
+        """Mark what this file's other contents came to as replaced.
+
+        Returns
+        -------
+        list of int
+            Contents whose rows this one takes over: outcomes are never withdrawn, so theirs may be of any other one.
+        """
+        retired = self.database.rows(
+            "UPDATE ingest_files SET status = 'replaced' WHERE uri = %s AND file_id <> %s AND status = ANY(%s) "
+            "RETURNING file_id",
+            [self.uri, self.file_id, statuses],
+        )
+        gone = [row["file_id"] for row in retired]
+        if gone:
+            self.database.rows("DELETE FROM claims_quarantine WHERE file_id = ANY(%s)", [gone])
+        if self.feed.kind != "outcomes":
+            return gone
+        every = self.database.rows(
+            "SELECT file_id FROM ingest_files WHERE uri = %s AND file_id <> %s", [self.uri, self.file_id]
+        )
+        return [row["file_id"] for row in every]
+
+    def _parts(self, source: Source) -> Generator[_Part]:
+        """Read and clean ahead of what is sent; only what asks the database waits for it."""
+        batches = ahead(source.batches()) if source.is_file else source.batches()
+        seen = Seen()
+        # Whoever is first needs not ask who is there.
+        first = self.feed.kind == "claims" and not self.database.rows("SELECT 1 FROM claims LIMIT 1")
+        levels = self.levels
+
+        def parts() -> Generator[_Part]:
+            with closing(batches):
+                for batch in batches:
+                    cleaned = self.clean(batch)
+                    levels.meet(cleaned)
+                    fresh, rest = None, cleaned.good
+                    if self.feed.kind == "claims":
+                        new = ~seen.add(rest["claim_id"])
+                        if not first:
+                            new &= ~self._stored(rest["claim_id"])
+                        fresh, rest = fresh_rows(rest.filter(new), self.contract, self.file_id), rest.filter(~new)
+                    yield _Part(fresh, rest, bad_rows(batch, cleaned))
+
+        alone = source.is_file and (self.feed.kind == "outcomes" or (first and not self.contract.reference))
+        return ahead(parts()) if alone else parts()
+
+    def _stored(self, claim_ids: pl.Series) -> pl.Series:
+        found = self.database.frame(
+            "SELECT DISTINCT claim_id FROM claims WHERE claim_id = ANY(%s)", {"claim_id": "text"}, [claim_ids.to_list()]
+        )
+        return claim_ids.is_in(found["claim_id"].implode())
+
+    def _tables(self, cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
+        """Of each reference table the rows that some claims' keys name."""
+        found = {}
+        for name, reference in self.contract.reference.items():
+            asked = keys(cells, self.contract, name)
+            stored = self.pseudonyms.of(asked) if self.pseudonyms and reference.key in self.contract.personal else asked
+            dtypes = {column: self.contract.dtype(column) for column in reference.columns}
+            columns = ", ".join(["key", *map(quoted, dtypes)])
+            query = f"SELECT {columns} FROM {Feed('reference', name).table} WHERE key = ANY(%s)"
+            rows = self.database.frame(query, {"key": "text", **dtypes}, [stored.to_list()])
+            found[name] = rows.with_columns(pl.col("key").replace_strict(stored, asked, return_dtype=pl.String))
+        return found
+
+    def _set_repetitions_aside(self, *, requeued: bool) -> int:
+        """Set staged rows aside that repeat a row of their file."""
+        feed, contract = self.feed, self.contract
+        self.database.rows(f"ANALYZE staging ({feed.key})")  # nobody else does for a temporary table
+        key = ", ".join([feed.key, *feed.content(contract)]) if feed.kind == "outcomes" else feed.key
+        # The first one may have gone straight to the claims; what a requeued row repeats may be anywhere in the file.
+        stored = ""
+        if feed.kind == "claims" or requeued:
+            stored = f" UNION ALL SELECT {key}, file_line, false FROM {feed.table} WHERE file_id = %(file_id)s "
+            stored += f"AND {feed.key} IN (SELECT {feed.key} FROM staging)"
+        found = self.database.rows(
+            f"WITH every AS (SELECT {key}, file_line, true AS waits FROM staging{stored}), "
+            "repeated AS (SELECT file_line, waits, first_value(file_line) OVER same AS first, "
+            f"row_number() OVER same AS place FROM every WINDOW same AS (PARTITION BY {key} ORDER BY waits, file_line)"
+            "), gone AS (DELETE FROM staging s USING repeated r WHERE s.file_line = r.file_line "
+            "AND r.waits AND r.place > 1 RETURNING r.*) "
+            "INSERT INTO rejects (file_line, column_name, reason) "
+            "SELECT file_line, %(column)s, 'repeats row ' || first || ' of the file' FROM gone RETURNING file_line",
+            {"file_id": self.file_id, "column": self._named},
+        )
+        return len(found)
+
+    def _set_loaded_aside(self) -> int:
+        """Set staged rows aside that another file already brought; they break nothing."""
+        feed, contract = self.feed, self.contract
+        # An outcome without a file is a decision of the console.
+        join, current = ("JOIN", "c.superseded_at IS NULL AND ") if feed.kind == "claims" else ("LEFT JOIN", "")
+        found = self.database.rows(
+            f"WITH gone AS (DELETE FROM staging s USING {feed.table} c {join} ingest_files f USING (file_id) "
+            f"WHERE c.{feed.key} = s.{feed.key} AND f.uri IS DISTINCT FROM %s AND {current}{same(feed, contract)} "
+            "RETURNING s.file_line, coalesce(f.uri, 'the console') AS origin) "
+            "INSERT INTO rejects (file_line, column_name, reason) "
+            "SELECT file_line, %s, CASE WHEN %s = '' THEN 'already loaded from ' || origin END FROM gone "
+            "RETURNING file_line",
+            [self.uri, self._named, self.pull],
+        )
+        return len(found)
+
+    def _leave_quarantined_out(self) -> int:
+        """Of a pull's bad rows leave out those that an earlier one has set aside, just as they are."""
+        found = self.database.rows(
+            "DELETE FROM claims_quarantine q USING claims_quarantine told JOIN ingest_files f USING (file_id) "
+            "WHERE q.file_id = %s AND f.pull = %s AND told.raw = q.raw RETURNING q.file_line",
+            [self.file_id, self.pull],
+        )
+        return len(found)
+
+    def _set_outdated_aside(self) -> int:
+        """Set requeued rows aside of which a file that was loaded later has another version: that one stands."""
+        feed = self.feed
+        # Outcomes stand side by side; only between two known at the same time the later entry counts.
+        current = {"claims": "c.superseded_at IS NULL", "outcomes": "c.known_at = s.known_at", "reference": "true"}
+        found = self.database.rows(
+            f"WITH gone AS (DELETE FROM staging s USING {feed.table} c JOIN ingest_files f USING (file_id) "
+            f"WHERE c.{feed.key} = s.{feed.key} AND c.file_id > %s AND {current[feed.kind]} "
+            "RETURNING s.file_line, f.uri) INSERT INTO rejects (file_line, column_name, reason) "
+            "SELECT file_line, %s, 'another version came later from ' || min(uri) FROM gone GROUP BY file_line "
+            "RETURNING file_line",
+            [self.file_id, self._named],
+        )
+        return len(found)
+
+    @property
+    def _named(self) -> str | None:
+        """Column at fault where a row repeats another; the whole row where none names it."""
+        return self.contract.reference[self.feed.name].key if self.feed.name else self.contract.roles.id
+
+
+def pseudonyms_of(job: Job) -> Pseudonyms | None:
+    """Pseudonyms of the job's key; None where the contract calls nothing personal.
+
+    Raises
+    ------
+    ConfigError
+        It does, and there is no key.
+    """
+    if not job.contract.personal:
+        return None
+    if job.settings.pseudonym_key is None:
+        raise ConfigError(
+            "CLAIMSIGHT_PSEUDONYM_KEY is not set, and the contract names personal columns: "
+            f"{', '.join(sorted(job.contract.personal))}; see .env.example"
+        )
+    return Pseudonyms(job.settings.pseudonym_key.get_secret_value().encode())
+
+
+def create_temporary_tables(database: Database, feed: Feed, contract: Contract) -> None:
+    """Make ``staging`` and ``rejects``, which go with the transaction, where they are not there yet."""
+    columns = ", ".join(["file_line", feed.key, *map(quoted, feed.content(contract))])
+    label = ", NULL::boolean AS is_fraud" if feed.kind == "claims" else ""
+    for statement in (
+        f"staging ON COMMIT DROP AS SELECT {columns}{label} FROM {feed.table} WITH NO DATA",
+        "rejects (file_line bigint, column_name text, reason text) ON COMMIT DROP",
+    ):
+        database.rows(f"CREATE TEMP TABLE IF NOT EXISTS {statement}")
+
+
+def raw(batch: Batch, lines: pl.Series) -> pl.DataFrame:
+    """Some rows of a batch, as they came."""
+    wanted = batch.lines.is_in(lines.implode()).arg_true()
+    return raw_rows(batch.lines[wanted], batch.cells[wanted])
+
+
+def bad_rows(batch: Batch, cleaned: Cleaned) -> pl.DataFrame:
+    """Rows of a batch that are set aside: as they came, and why."""
+    columns = ["file_line", "column_name", "reason", "raw"]
+    wrong = cleaned.bad.join(raw(batch, cleaned.bad["file_line"]), on="file_line")
+    broken = batch.broken.with_columns(column_name=pl.lit(None, pl.String))
+    return pl.concat([wrong.select(columns), broken.select(columns)])
