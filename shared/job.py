@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from multiprocessing import get_context, parent_process
@@ -29,7 +29,8 @@ from shared import events
 from shared.choreography import Stage
 from shared.contract import Contract, load
 from shared.database import Database
-from shared.errors import ClaimsightError, ExitCode, Stopped
+from shared.errors import ClaimsightError, ExitCode, Stopped, TransientError
+from shared.grants import role
 from shared.settings import Settings, from_environment
 
 P = ParamSpec("P")
@@ -86,8 +87,38 @@ class Job:
         )
 
 
+@dataclass(frozen=True)
+class Option:
+    """Something else that a stage can be told to do, in place of its work.
+
+    Attributes
+    ----------
+    flag : str
+        Such as ``--forget``.
+    value : str
+        What ``--help`` calls the flag's value; empty where it takes none.
+    purpose : str
+        One sentence for ``--help``.
+    work : callable
+        Gets the job and the value (empty where there is none), and returns one sentence on what it did.
+    """
+
+    flag: str
+    value: str
+    purpose: str
+    work: Callable[[Job, str], str]
+
+    def with_value(self, value: str = "") -> Callable[[Job], str]:
+        """What is to be done, once the value is known."""
+        return lambda job: self.work(job, value)
+
+
 def run(
-    stage: Stage, purpose: str, work: Callable[[Job], str], check: Callable[[Settings], None] = lambda _: None
+    stage: Stage,
+    purpose: str,
+    work: Callable[[Job], str],
+    check: Callable[[Settings], None] = lambda _: None,
+    options: Iterable[Option] = (),
 ) -> NoReturn:
     """Run a stage and leave the process with its exit code.
 
@@ -101,15 +132,17 @@ def run(
         Does all that remains to be done and returns one sentence on what that was.
     check : callable
         Raises if something is amiss that this stage needs beside settings, contract and database, for ``--check``.
+    options : iterable of Option
+        What else it can be told to do.
     """
-    arguments = _parse(stage, purpose)
+    arguments = _parse(stage, purpose, options)
     _configure_logging()
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, _stop)
     # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.monotonic()
-    outcome = _attempt(stage, work, check if arguments.check else None)
+    outcome = _attempt(stage, arguments.asked or work, check if arguments.check else None, asked=bool(arguments.asked))
     _log(
         logging.INFO if outcome.code is ExitCode.OK else logging.ERROR,
         outcome.message,
@@ -188,16 +221,27 @@ class _Outcome:
         return named.get(self.code, "failed")
 
 
-def _attempt(stage: Stage, work: Callable[[Job], str], check: Callable[[Settings], None] | None) -> _Outcome:
+def _attempt(
+    stage: Stage, work: Callable[[Job], str], check: Callable[[Settings], None] | None, *, asked: bool
+) -> _Outcome:
     try:
         settings = from_environment()
         contract = load(settings.contract)
         with Database(settings.database_url.get_secret_value(), contract.name) as database:
             database.prepare(contract)
+            if not database.act_as(role(stage)):
+                _log(
+                    logging.INFO,
+                    f"this login may not act as {role(stage)}: it works with all of its own rights",
+                    stage=stage,
+                    line=contract.name,
+                )
             if check is not None:
                 check(settings)
                 return _Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
             if not _take_lock(database, f"claimsight:{stage}:{contract.name}:{SHARD}"):
+                if asked:  # whoever asked must not believe it done
+                    raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
                 return _Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
             job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))
             return _close_ledger(job, _work(work, job))
@@ -274,13 +318,24 @@ def _close_ledger(job: Job, outcome: _Outcome) -> _Outcome:
         return outcome
 
 
-def _parse(stage: Stage, purpose: str) -> argparse.Namespace:
+def _parse(stage: Stage, purpose: str, options: Iterable[Option]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog=f"python -m jobs.{stage}",
         description=purpose,
         epilog="Settings come from the environment; .env.example lists them. The exit codes stand in the README.",
     )
-    parser.add_argument("--check", action="store_true", help="look whether it could run, and do nothing")
+    parser.set_defaults(asked=None)
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument("--check", action="store_true", help="look whether it could run, and do nothing")
+    for option in options:
+        if option.value:
+            one.add_argument(
+                option.flag, metavar=option.value, dest="asked", type=option.with_value, help=option.purpose
+            )
+        else:
+            one.add_argument(
+                option.flag, action="store_const", dest="asked", const=option.with_value(), help=option.purpose
+            )
     return parser.parse_args()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.etl.forget import FORGET, expire
 from jobs.etl.load import Loaded, load_file
 from jobs.etl.store import Feed, feeds
 from shared import storage
@@ -12,6 +13,7 @@ from shared.storage import Dropped
 
 def work(job: Job) -> str:
     """Load all that the ledger does not hold yet, look again, and tell score."""
+    expire(job)
     loaded, refused = 0, []
     try:
         while waiting := _waiting(job):
@@ -33,26 +35,21 @@ def work(job: Job) -> str:
 
 def _load(job: Job, file: Dropped, feed: Feed) -> Loaded:
     result = load_file(job, file, file.etag, feed)
-    job.log(
-        "file loaded" if result.reason is None else "file rejected",
-        file=file.uri,
-        rows_in=result.rows_in,
-        rows_out=result.rows_out,
-        quarantined=result.quarantined,
-    )
+    counts = {name: count for name, count in vars(result).items() if name != "reason"}
+    job.log("file loaded" if result.reason is None else "file rejected", file=file.uri, **counts)
     return result
 
 
 def _waiting(job: Job) -> list[tuple[Dropped, Feed]]:
     known = job.database.rows("SELECT uri, etag FROM ingest_files WHERE status <> 'replaced'")
     done = {(row["uri"], row["etag"]) for row in known}
-    files = [
+    return [
         (file, feed)
         for feed in feeds(job.contract)
         for file in storage.listing(job.settings.drop, f"{job.contract.name}/{feed.folder}")
+        if (file.uri, file.etag) not in done
     ]
-    return [(file, feed) for file, feed in files if (file.uri, file.etag) not in done]
 
 
 if __name__ == "__main__":
-    run("etl", __doc__, work, lambda settings: storage.check(settings.drop))
+    run("etl", __doc__, work, lambda settings: storage.check(settings.drop), [FORGET])

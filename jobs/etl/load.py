@@ -18,10 +18,10 @@ from jobs.etl import read
 from jobs.etl.ahead import ahead
 from jobs.etl.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
 from jobs.etl.fresh import Fresh, Seen, fresh_rows
+from jobs.etl.persons import Persons, erased, pseudonyms_of
 from jobs.etl.store import Content, Feed, same, store
 from shared.contract import Contract
 from shared.database import Database, quoted
-from shared.errors import ConfigError
 from shared.job import Job
 from shared.pseudonyms import Pseudonyms
 from shared.storage import Dropped
@@ -52,10 +52,10 @@ def load_file(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
         The contract names personal columns, and there is no key for their pseudonyms.
     """
     database = job.database
-    pseudonyms = _pseudonyms(job)
+    pseudonyms, gone = pseudonyms_of(job), erased(job)
     with database.transaction(), file.local() as path:
         file_id = database.rows("SELECT nextval(pg_get_serial_sequence('ingest_files', 'file_id')) AS file_id")
-        loading = _Loading(job, file.uri, path, feed, pseudonyms, file_id[0]["file_id"])
+        loading = _Loading(job, file.uri, path, feed, pseudonyms, gone, file_id[0]["file_id"])
         try:
             with database.transaction():
                 loaded = loading.load()
@@ -63,17 +63,6 @@ def load_file(job: Job, file: Dropped, etag: str, feed: Feed) -> Loaded:
             loaded = loading.set_aside(error)
         loading.enter(etag, loaded)
         return loaded
-
-
-def _pseudonyms(job: Job) -> Pseudonyms | None:
-    if not job.contract.personal:
-        return None
-    if job.settings.pseudonym_key is None:
-        raise ConfigError(
-            "CLAIMSIGHT_PSEUDONYM_KEY is not set, and the contract names personal columns: "
-            f"{', '.join(sorted(job.contract.personal))}; see .env.example"
-        )
-    return Pseudonyms(job.settings.pseudonym_key.get_secret_value().encode())
 
 
 @dataclass(frozen=True)
@@ -98,6 +87,7 @@ class _Loading:
     path: Path
     feed: Feed
     pseudonyms: Pseudonyms | None
+    erased: Persons | None
     file_id: int
 
     @property
@@ -116,11 +106,12 @@ class _Loading:
         UnreadableFileError, OverLimitError
             It does not; roll back what was moved.
         """
-        rows_in = bad = 0
+        rows_in = bad = without_content = 0
         staged = False
         names = self._header()
         for part in self._parts(names):
-            rows_in, bad = rows_in + part.rows, bad + part.bad.height
+            rows_in, bad = rows_in + part.rows, bad + part.bad["raw"].count()
+            without_content += part.bad["raw"].null_count()  # of persons who were erased: they break nothing
             self._quarantine(part.bad)
             if part.fresh is not None:
                 part.fresh.append_to(self.database)
@@ -146,7 +137,7 @@ class _Loading:
             if not staged:
                 _create_temporary_tables(self.database, self.feed, self.contract)
             store(self.database, self.feed, self.contract, Content(self.file_id, earlier, self.job.as_of))
-        quarantined = bad + known_elsewhere
+        quarantined = bad + known_elsewhere + without_content
         return Loaded(rows_in, rows_in - quarantined, quarantined, None)
 
     def set_aside(self, error: Exception) -> Loaded:
@@ -155,7 +146,7 @@ class _Loading:
         reason = f"file_rejected: {error}"
         rows = 0
         if isinstance(error, OverLimitError):
-            for batch in read.batches(self.path, self.contract.file, self._header()):
+            for batch in self._batches(self._header()):
                 cleaned = self._clean(batch)
                 good = _raw(batch, cleaned.good["file_line"]).with_columns(
                     column_name=pl.lit(None, pl.String), reason=pl.lit(reason)
@@ -165,7 +156,8 @@ class _Loading:
                     rows += wrong.height
         elif isinstance(error, read.UnreadableFileError) and error.has_lines:
             for lines in read.physical_lines(self.path, self.contract.file):
-                self._quarantine(lines.with_columns(column_name=pl.lit(None, pl.String), reason=pl.lit(reason)))
+                told = lines.with_columns(column_name=pl.lit(None, pl.String), reason=pl.lit(reason))
+                self._quarantine(self.erased.without_content(told) if self.erased else told)
                 rows += lines.height
         return Loaded(rows, 0, rows, str(error))
 
@@ -197,9 +189,14 @@ class _Loading:
             self.job.log("columns that the contract does not name are passed over", file=self.uri, columns=extra)
         return names
 
+    def _batches(self, names: list[str]) -> Generator[read.Batch]:
+        with closing(read.batches(self.path, self.contract.file, names)) as batches:
+            for batch in batches:
+                yield self.erased.taken_from(batch, self.feed) if self.erased else batch
+
     def _parts(self, names: list[str]) -> Generator[_Part]:
         """Read and clean ahead of what is sent; only claims that ask a reference table wait for the database."""
-        batches = ahead(read.batches(self.path, self.contract.file, names))
+        batches = ahead(self._batches(names))
         seen = Seen()
         # Whoever is first needs not ask who is there.
         first = self.feed.kind == "claims" and not self.database.rows("SELECT 1 FROM claims LIMIT 1")
