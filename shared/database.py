@@ -296,16 +296,17 @@ class Database:
 
     def _grant(self, line: str) -> None:
         """Make the stages' roles where this login may, and let each do what `shared.grants` says."""
-        if self.rows("SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)"):
-            for stage in STAGES:
+        every = {grants.role(stage) for stage in STAGES}
+        there = {row["rolname"] for row in self.rows("SELECT rolname FROM pg_roles")}
+        if not every <= there:
+            if not self.rows("SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)"):
+                return
+            for role in sorted(every - there):
                 # Roles are the whole server's: another database may be making them at this moment.
                 self.rows(
-                    f"DO $$ BEGIN IF to_regrole('{grants.role(stage)}') IS NULL THEN CREATE ROLE {grants.role(stage)}; "
-                    "END IF; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
+                    f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; "
+                    "END $$"
                 )
-        roles = [grants.role(stage) for stage in STAGES]
-        if len(self.rows("SELECT 1 FROM pg_roles WHERE rolname = ANY(%s)", [roles])) < len(roles):
-            return
         found = self.rows(
             "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
             "WHERE relkind IN ('r', 'p') AND nspname IN ('claimsight', %s) ORDER BY 1, 2",

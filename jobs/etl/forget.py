@@ -201,7 +201,8 @@ class _Search:
 
     def __init__(self, person: _Person, persons: Persons, spelled: re.Pattern[str]) -> None:
         self._person, self._persons, self._spelled = person, persons, spelled
-        self._feeds = feeds(person.contract)
+        namings = ((feed, Naming.of(feed, person.contract)) for feed in feeds(person.contract))
+        self._named_in = {feed: [place for place in (it.claimant, it.claim) if place] for feed, it in namings}
         self.claims: set[str] = set()
 
     def places(self, rows: list[dict[str, Any]]) -> list[str]:
@@ -214,31 +215,30 @@ class _Search:
             cells = self._cells(row["raw"], feed)
             if cells is not None:
                 told.setdefault(feed, []).append((row["place"], cells))
-            elif self._spelled.search(row["raw"] if feed in self._feeds else f"{row['uri']} {row['raw']}"):
+            elif self._spelled.search(row["raw"] if feed in self._named_in else f"{row['uri']} {row['raw']}"):
                 found.append(row["place"])
-        return found + [place for feed, rows_of_feed in told.items() for place in self._named(feed, rows_of_feed)]
+        return found + [place for feed, cells in told.items() for place in self._named(feed, cells)]
 
     def _cells(self, raw: str, feed: Feed) -> dict[str, Any] | None:
         """Cells of a row; None for a line that is none."""
-        if feed not in self._feeds:
+        if feed not in self._named_in:
             return None
         try:
             cells = json.loads(raw)
         except ValueError:
             return None
-        naming = Naming.of(feed, self._person.contract)
-        headers = {place[0] for place in (naming.claimant, naming.claim) if place}
-        return cells if isinstance(cells, dict) and headers <= cells.keys() else None
+        is_row = isinstance(cells, dict) and all(header in cells for header, _ in self._named_in[feed])
+        return cells if is_row else None
 
     def _named(self, feed: Feed, rows: list[tuple[str, dict[str, Any]]]) -> list[str]:
-        naming = Naming.of(feed, self._person.contract)
-        headers = [place[0] for place in (naming.claimant, naming.claim) if place]
-        cells = pl.DataFrame({name: [_bytes(row[name]) for _, row in rows] for name in headers})
+        headers = [header for header, _ in self._named_in[feed]]
         if not headers:
             return []
+        cells = pl.DataFrame({name: [_bytes(row[name]) for _, row in rows] for name in headers})
         theirs = self._persons.named_by(cells, feed)
-        if feed.kind == "claims" and naming.claim:
-            header, column = naming.claim
+        claim = Naming.of(feed, self._person.contract).claim
+        if feed.kind == "claims" and claim:
+            header, column = claim
             ids = value_of(cells[header].filter(theirs), column, self._person.contract)
             self.claims |= set(self._person.as_stored(ids).drop_nulls())
         return [place for (place, _), named in zip(rows, theirs, strict=True) if named]

@@ -100,8 +100,9 @@ class Persons:
             value_of(cells[place[0]], place[1], self._contract) if place and place[0] in cells.columns else nobody
             for place in (naming.claimant, naming.claim)
         )
-        theirs = self._are(claimant, self._claimants)
-        return theirs | (claimant.is_null() & self._are(claim, self._claims))
+        # The id counts where no claimant is named, and only there is it worth its hash.
+        claim = claim.zip_with(claimant.is_null(), nobody)
+        return self._are(claimant, self._claimants) | self._are(claim, self._claims)
 
     def named_in(self, line: str) -> bool:
         """Whether a line that is no row holds one of them, between two delimiters or as a word.
