@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -278,3 +279,31 @@ def test_raw_rows_expire(etl: Etl) -> None:
         assert etl.rows("SELECT count(raw) FROM claims_quarantine") == [(left,)]
     assert etl.quarantine() == before
     _assert_true(etl)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_comes(etl: Etl, seed: int) -> None:
+    """Files of all kinds with erasures among them: names stay away, and the ledger stays true."""
+    draw = random.Random(seed)
+    people = [f"person-{number}" for number in range(6)]
+    gone: set[str] = set()
+    for day in range(25):
+        etl.at(AS_OF + timedelta(days=day))
+        if day % 5 == 4:
+            person = draw.choice(people)
+            gone |= {person} if "is erased" in forget(etl.job, person) else set()
+        rows = [
+            {
+                "claim": f"c{draw.randrange(12)}",
+                "who": draw.choice([*people, ""]),
+                "amount": draw.choice(["1", "2", "-"]),
+            }
+            for _ in range(draw.randrange(1, 8))
+        ]
+        torn = "".join(f"torn,{draw.choice(people)}\n" for _ in range(draw.randrange(2)))
+        etl.load(f"{draw.choice('abc')}.csv", _claims(*rows) + torn)
+        _assert_true(etl)
+        held = _everything(etl)
+        assert not [person for person in gone if person in held]
+    assert gone
+    assert etl.rows("SELECT 1 FROM ingest_files WHERE erased > 0")
