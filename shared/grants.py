@@ -44,17 +44,12 @@ def role(stage: Stage) -> str:
 
 
 def granted(table: str) -> Mapping[Stage, str]:
-    """Privileges on a table by stage.
+    """Privileges on a table by stage; none on one that is not Claimsight's.
 
-    >>> granted("reference_agents")
-    {'etl': 'SELECT, INSERT, UPDATE, DELETE'}
-
-    Raises
-    ------
-    KeyError
-        The table has no entry.
+    >>> granted("reference_agents"), granted("a team's own")
+    ({'etl': 'SELECT, INSERT, UPDATE, DELETE'}, {})
     """
-    return GRANTS["reference_*" if table.startswith("reference_") else table]
+    return GRANTS.get("reference_*" if table.startswith("reference_") else table, {})
 
 
 def wanted(tables: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
@@ -67,7 +62,7 @@ def wanted(tables: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
 
 def statements(tables: Iterable[tuple[str, str]]) -> Iterator[str]:
     """SQL that lets each stage do what it may with these tables, given as schema and name, and nothing else."""
-    tables = list(tables)
+    tables = [(schema, table) for schema, table in tables if granted(table)]
     everyone = ", ".join(map(role, STAGES))
     for schema in sorted({schema for schema, _ in tables}):
         yield f'GRANT USAGE ON SCHEMA "{schema}" TO {everyone}'

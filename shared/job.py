@@ -158,6 +158,11 @@ def run(
     os._exit(outcome.code)
 
 
+def lock_of(stage: Stage, line: str) -> str:
+    """Name of the lock that a stage holds while it works on a line of business."""
+    return f"claimsight:{stage}:{line}:{SHARD}"
+
+
 def in_child(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a child process and wait for it.
 
@@ -239,7 +244,7 @@ def _attempt(
             if check is not None:
                 check(settings)
                 return _Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
-            if not _take_lock(database, f"claimsight:{stage}:{contract.name}:{SHARD}"):
+            if not _take_lock(database, lock_of(stage, contract.name)):
                 if asked:  # whoever asked must not believe it done
                     raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
                 return _Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")

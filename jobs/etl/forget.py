@@ -18,8 +18,8 @@ from jobs.etl.rows import as_text
 from jobs.etl.store import Feed, feeds
 from shared.contract import Contract
 from shared.database import Database, quoted, reference_table
-from shared.errors import ConfigError
-from shared.job import Job, Option
+from shared.errors import ConfigError, TransientError
+from shared.job import Job, Option, lock_of
 from shared.pseudonyms import Pseudonyms
 
 ROWS_AT_ONCE = 10_000
@@ -51,9 +51,13 @@ def forget(job: Job, claimant: str) -> str:
     ------
     ConfigError
         The contract does not say which column names the claimant, there is no key, or no claimant is given.
+    TransientError
+        score is at work: it may have read the claims already, and would write of them again.
     """
     database = job.database
     person = _person(job, claimant)
+    if not database.try_lock(lock_of("score", job.contract.name)):
+        raise TransientError("score is at work, and may write of the claimant's claims; start it again when that ended")
     with database.transaction():
         claims = _claims(database, person)
         erased = _erase_quarantined(database, person, claims)

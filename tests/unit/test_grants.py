@@ -22,6 +22,7 @@ KINDS = {
     "UPDATE": "UPDATE {table} SET {column} = DEFAULT WHERE false",
     "DELETE": "DELETE FROM {table} WHERE false",
 }
+OWN = '"the ""team"""'
 READ = frozenset({"SELECT"})
 MOST = frozenset({"SELECT", "INSERT", "UPDATE"})
 MAY: dict[str, dict[Stage, Set[str]]] = {
@@ -96,8 +97,7 @@ def test_every_table_has_its_grants(url: str) -> None:
     with psycopg.connect(url) as connection:
         names = {name for name, _ in tables(connection)}
     assert names == MAY.keys()
-    for name in names:
-        granted(name)
+    assert all(map(granted, names))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -146,6 +146,17 @@ def test_an_owner_who_is_no_superuser(postgres: str) -> None:
         with psycopg.connect(url, options="-c search_path=motor") as connection:
             connection.execute(f"SET ROLE {role('train')}")
             assert allowed(connection, "claims", "claim_id") == {"SELECT"}
+
+
+def test_a_table_of_the_team(url: str) -> None:
+    """A table that is not Claimsight's, with whatever name, is left alone."""
+    with Database(url, "motor") as database:
+        database.rows(f"CREATE TABLE {OWN} (n int)")
+        database.rows(f"GRANT SELECT ON {OWN} TO claimsight_train")
+        database.rows("REVOKE SELECT ON claims FROM claimsight_train")
+        database.prepare(_contract())
+        assert database.act_as(role("train"))
+        assert database.rows(f"SELECT 1 FROM {OWN} UNION ALL SELECT 1 FROM claims") == []
 
 
 def test_what_is_taken_away_is_given_again(url: str) -> None:
