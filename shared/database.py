@@ -193,8 +193,9 @@ class Database:
         except ConfigError as error:
             if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
                 raise ConfigError(
-                    f"the tables of {contract.name} are not up to this code and contract, and this login may not "
-                    "change them: run `python -m jobs.etl --check` once as their owner"
+                    f"database: {_in_one_line(error.__cause__)}; either this login is in no stage's role, or the "
+                    f"tables of {contract.name} are behind this code and contract: run `python -m jobs.etl --check` "
+                    "once as their owner"
                 ) from error
             raise
 
