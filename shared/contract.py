@@ -71,6 +71,8 @@ class File(_Part):
     """Words that mean "unknown" in every column; an empty cell always does."""
     reject_limit: Share = 0.1
     """Share of a file's rows that may break the contract before the whole file goes to quarantine."""
+    quarantine_days: Annotated[int, Field(ge=1)] = 90
+    """Days after which a row in quarantine loses its content; where it stood and what was wrong with it stay."""
 
 
 class Roles(_Part):
@@ -85,7 +87,7 @@ class Roles(_Part):
     amount: str | None = None
     """Money at stake."""
     claimant: str | None = None
-    """Who claims: the person whom `etl --forget` forgets."""
+    """Who claims, a personal column of the claims file: the person whom `etl --forget` erases."""
     sensitive: tuple[str, ...] = ()
     """Columns to watch for bias."""
     pii: tuple[str, ...] = ()

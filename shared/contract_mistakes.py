@@ -254,6 +254,8 @@ def _role_mistakes(contract: Contract) -> Iterator[Mistake]:
     for role in ("event_time", "label", "amount"):
         if (name := getattr(roles, role)) in roles.pii:
             yield Mistake(("roles", role), f"'{name}' is personal, and stored as a pseudonym that tells nothing")
+    if roles.claimant in known and (roles.claimant not in contract.columns or roles.claimant not in roles.pii):
+        yield Mistake(("roles", "claimant"), f"'{roles.claimant}' must be a column of the claims file that pii names")
     for name in contract.features.allow:
         if name not in known:
             yield _unknown(("features", "allow", name), name, known)
@@ -340,7 +342,7 @@ def _reference_mistakes(contract: Contract) -> Iterator[Mistake]:
         yield from _read_twice((*key, "columns"), reference.columns)
         taken |= reference.columns.keys()
     joined = {name for reference in contract.reference.values() for name in reference.columns}
-    for role in ("id", "event_time", "claimant"):
+    for role in ("id", "event_time"):
         if (name := getattr(contract.roles, role)) in joined:
             yield Mistake(("roles", role), f"'{name}' comes from a reference table; name a column of the claims")
 

@@ -18,6 +18,8 @@ from psycopg import sql
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import dict_row
 
+from shared import grants
+from shared.choreography import STAGES
 from shared.contract import POLARS_DTYPES, POSTGRES_TYPES, Contract, DType
 from shared.errors import ConfigError, Stopped, TransientError
 
@@ -177,13 +179,40 @@ class Database:
         return bool(self.rows(query, [name])[0]["taken"])
 
     def prepare(self, contract: Contract) -> None:
-        """Bring the tables up to this code and contract: numbered migrations, then the contract's own columns.
+        """Bring the tables up to this code and contract: numbered migrations, the contract's own columns, grants.
+
+        Where all is as it should be, this asks for no right but to look.
 
         Raises
         ------
         ConfigError
-            A stored column has another type than the contract now gives it.
+            A stored column has another type than the contract now gives it, or this login may not change the tables.
         """
+        try:
+            self._prepare(contract)
+        except ConfigError as error:
+            if isinstance(error.__cause__, psycopg.errors.InsufficientPrivilege):
+                raise ConfigError(
+                    f"database: {in_one_line(error.__cause__)}; either this login is in no stage's role, or the "
+                    f"tables of {contract.name} are behind this code and contract: run `python -m jobs.etl --check` "
+                    "once as their owner"
+                ) from error
+            raise
+
+    def act_as(self, role: str) -> bool:
+        """Give up, for the rest of the session, all rights but a role's.
+
+        Returns
+        -------
+        bool
+            False where there is no such role, or this login may not act as it.
+        """
+        may = self.rows("SELECT 1 FROM pg_roles WHERE rolname = %s AND pg_has_role(oid, 'SET')", [role])
+        if may:
+            self._connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))
+        return bool(may)
+
+    def _prepare(self, contract: Contract) -> None:
         with self.transaction():
             self.rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [MIGRATION_LOCK])
             self._migrate("claimsight", "claimsight")
@@ -199,6 +228,7 @@ class Database:
                 problems += self._add_columns(table, f"reference.{name}.columns", dtypes)
             if problems:
                 raise ConfigError(*(f"contract {contract.name}: {problem}" for problem in problems))
+            self._grant(contract.name)
 
     @contextmanager
     def _statement(self) -> Iterator[None]:
@@ -264,6 +294,33 @@ class Database:
                 sql.SQL("ALTER TABLE {} {}").format(sql.Identifier(table), sql.SQL(", ").join(missing))
             )
         return problems
+
+    def _grant(self, line: str) -> None:
+        """Make the stages' roles where this login may, and let each do what `shared.grants` says."""
+        every = {grants.role(stage) for stage in STAGES}
+        there = {row["rolname"] for row in self.rows("SELECT rolname FROM pg_roles")}
+        if not every <= there:
+            if not self.rows("SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)"):
+                return
+            for role in sorted(every - there):
+                # Roles are the whole server's: another database may be making them at this moment.
+                self.rows(
+                    f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; "
+                    "END $$"
+                )
+        found = self.rows(
+            "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+            "WHERE relkind IN ('r', 'p') AND nspname IN ('claimsight', %s) ORDER BY 1, 2",
+            [line],
+        )
+        tables = [(row["nspname"], row["relname"]) for row in found]
+        missing = self.rows(
+            "SELECT 1 FROM unnest(%s::text[], %s::text[], %s::text[]) AS wanted (role, name, privilege) "
+            "WHERE NOT has_table_privilege(role, name, privilege) LIMIT 1",
+            [list(column) for column in zip(*grants.wanted(tables), strict=True)],
+        )
+        if missing:
+            self.rows("; ".join(grants.statements(tables)))
 
 
 _CSV_DTYPES: dict[DType, pl.DataType] = {"boolean": pl.String(), "datetime": pl.String()}

@@ -31,6 +31,7 @@ from shared.choreography import Stage
 from shared.contract import Contract, load
 from shared.database import Database
 from shared.errors import ClaimsightError, ExitCode, Stopped, TransientError
+from shared.grants import role
 from shared.settings import Settings, from_environment
 
 P = ParamSpec("P")
@@ -158,6 +159,11 @@ def run(
     os._exit(outcome.code)
 
 
+def lock_of(stage: Stage, line: str) -> str:
+    """Name of the lock that a stage holds while it works on a line of business."""
+    return f"claimsight:{stage}:{line}:{SHARD}"
+
+
 def in_child(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a child process and wait for it.
 
@@ -241,10 +247,17 @@ def _attempt(
         contract = load(settings.contract)
         with Database(settings.database_url.get_secret_value(), contract.name) as database:
             database.prepare(contract)
+            if not database.act_as(role(stage)):
+                _log(
+                    logging.INFO,
+                    f"this login may not act as {role(stage)}: it works with all of its own rights",
+                    stage=stage,
+                    line=contract.name,
+                )
             if check is not None:
                 check(settings)
                 return _Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
-            if not _take_lock(database, f"claimsight:{stage}:{contract.name}:{SHARD}"):
+            if not _take_lock(database, lock_of(stage, contract.name)):
                 if asked:  # whoever asked must not believe it done
                     raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
                 return _Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")

@@ -9,8 +9,10 @@ from shared.database import Database
 
 Row = dict[str, Any]
 
-_FEED = "CASE WHEN kind = 'reference' THEN split_part(uri, '/', 3) ELSE kind END"
-"""Name of a file's feed: that of the reference table, or what its files hold."""
+_FEED = (
+    "CASE WHEN pull IS NOT NULL THEN 'pull ' || pull WHEN kind = 'reference' THEN split_part(uri, '/', 3) ELSE kind END"
+)
+"""Name of a file's feed: that of the pull, of the reference table, or what its files hold."""
 
 
 def gather_sources(database: Database, as_of: datetime) -> Row:

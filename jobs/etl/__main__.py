@@ -6,6 +6,7 @@ import sys
 
 from jobs.etl import pull
 from jobs.etl.arriving import arriving
+from jobs.etl.forget import FORGET, expire
 from jobs.etl.photo_store import load_photos
 from jobs.etl.requeue import REQUEUE
 from shared import storage
@@ -16,6 +17,7 @@ from shared.settings import Settings
 
 def work(job: Job) -> str:
     """Load all that the ledger does not hold yet, look again, and tell score."""
+    expire(job)
     loaded, refused = 0, []
     try:
         for uri, result in arriving(job):
@@ -47,4 +49,4 @@ if __name__ == "__main__":
         from jobs.etl.discover.command import main
 
         main()
-    run("etl", __doc__, work, check, [REQUEUE])
+    run("etl", __doc__, work, check, [FORGET, REQUEUE])

@@ -15,7 +15,8 @@ import polars as pl
 
 from jobs.etl import read
 from jobs.etl.changes import header_changes, renamed, shown
-from jobs.etl.move import REFUSED, Move, OverLimitError, bad_rows, pseudonyms_of, raw
+from jobs.etl.move import REFUSED, Move, OverLimitError, bad_rows, raw
+from jobs.etl.persons import erased, pseudonyms_of
 from jobs.etl.store import Feed
 from shared.job import Job
 from shared.storage import Dropped
@@ -50,10 +51,10 @@ def load_file(job: Job, file: Dropped, etag: str, feed: Feed, pull: str = "") ->
         The contract names personal columns, and there is no key for their pseudonyms.
     """
     database = job.database
-    pseudonyms = pseudonyms_of(job)
+    pseudonyms, gone = pseudonyms_of(job), erased(job)
     with database.transaction(), file.local() as path:
         file_id = database.rows("SELECT nextval(pg_get_serial_sequence('ingest_files', 'file_id')) AS file_id")
-        loading = _Loading(Move(job, file.uri, feed, file_id[0]["file_id"], pseudonyms, pull), path)
+        loading = _Loading(Move(job, file.uri, feed, file_id[0]["file_id"], pseudonyms, gone, pull), path)
         try:
             with database.transaction():
                 entry = loading.load()
@@ -93,7 +94,7 @@ class _Rows:
             "SELECT file_line, column_name, reason FROM rejects WHERE reason IS NOT NULL",
             {"file_line": "integer", "column_name": "text", "reason": "text"},
         )
-        for batch in self.batches() if rejects.height else ():
+        for batch in self.move.batches(self) if rejects.height else ():
             self.set_aside(raw(batch, rejects["file_line"]).join(rejects, on="file_line"))
 
 
@@ -122,7 +123,7 @@ class _Loading:
         if staged.waits:
             rows.set_rejects_aside()
         move.store(staged, ["rejected", "loaded"])
-        quarantined = staged.bad + staged.elsewhere
+        quarantined = staged.bad + staged.elsewhere + staged.erased
         loaded = Loaded(staged.rows, staged.rows - quarantined, quarantined, None)
         return _Entry(loaded, names, self._changes(names) + move.levels.learn(move.file_id))
 
@@ -201,7 +202,7 @@ class _Loading:
 
     def _set_rows_aside(self, names: list[str], error: Exception) -> int:
         rows = 0
-        for batch in read.batches(self.path, self.move.contract.file, names):
+        for batch in self.move.batches(_Rows(self.move, self.path, names)):
             lines, wrong = batch.lines, batch.broken.with_columns(column_name=pl.lit(None, pl.String))
             if isinstance(error, OverLimitError):
                 cleaned = self.move.clean(batch)
@@ -215,7 +216,8 @@ class _Loading:
         rows = 0
         if isinstance(error, read.UnreadableFileError) and error.has_lines:
             for lines in read.physical_lines(self.path, self.move.contract.file):
-                _quarantine(self.move, _refused(lines, error))
+                told = _refused(lines, error)
+                _quarantine(self.move, self.move.erased.without_content(told) if self.move.erased else told)
                 rows += lines.height
         return rows
 

@@ -18,12 +18,12 @@ from jobs.etl.ahead import ahead
 from jobs.etl.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
 from jobs.etl.fresh import Fresh, Seen, fresh_rows
 from jobs.etl.levels import Levels
+from jobs.etl.persons import Persons
 from jobs.etl.read import raw_rows
 from jobs.etl.rows import Batch
 from jobs.etl.store import Content, Feed, same, store
 from shared.contract import Contract
 from shared.database import Database, quoted
-from shared.errors import ConfigError
 from shared.job import Job
 from shared.pseudonyms import Pseudonyms
 
@@ -57,6 +57,8 @@ class Staged:
     rows: int
     bad: int
     elsewhere: int
+    erased: int
+    """Rows of persons who were erased: they break nothing."""
     waits: bool
     """Whether there is any in ``staging``, so perhaps in ``rejects``."""
 
@@ -83,6 +85,8 @@ class Move:
     feed: Feed
     file_id: int
     pseudonyms: Pseudonyms | None
+    erased: Persons | None
+    """Whoever was erased; their rows are set aside without content."""
     pull: str = ""
     """The pull that the file is of; its rows that say again what is known are left out, and do not count."""
 
@@ -103,10 +107,11 @@ class Move:
 
     def stage(self, source: Source) -> Staged:
         """Move new claims to their table and all else to ``staging``, and set aside what breaks the contract."""
-        rows = bad = 0
+        rows = bad = erased = 0
         waits = False
         for part in self._parts(source):
-            rows, bad = rows + part.rows, bad + part.bad.height
+            rows, bad = rows + part.rows, bad + part.bad["raw"].count()
+            erased += part.bad["raw"].null_count()
             source.set_aside(part.bad)
             if part.fresh is not None:
                 part.fresh.append_to(self.database)
@@ -124,7 +129,7 @@ class Move:
         if self.pull:
             again = self._leave_quarantined_out() if bad else 0
             rows, bad, elsewhere = rows - again - elsewhere, bad - again, 0
-        return Staged(rows, bad, elsewhere, waits)
+        return Staged(rows, bad, elsewhere, erased, waits)
 
     def hold_to_limit(self, bad: int, rows: int) -> None:
         """Raise OverLimitError if too many of a file's rows are bad."""
@@ -173,9 +178,15 @@ class Move:
         )
         return [row["file_id"] for row in every]
 
+    def batches(self, source: Source) -> Generator[Batch]:
+        """Read the rows; those of persons who were erased stand among the broken ones, without content."""
+        with closing(source.batches()) as batches:
+            for batch in batches:
+                yield self.erased.taken_from(batch, self.feed) if self.erased else batch
+
     def _parts(self, source: Source) -> Generator[_Part]:
         """Read and clean ahead of what is sent; only what asks the database waits for it."""
-        batches = ahead(source.batches()) if source.is_file else source.batches()
+        batches = ahead(self.batches(source)) if source.is_file else self.batches(source)
         seen = Seen()
         # Whoever is first needs not ask who is there.
         first = self.feed.kind == "claims" and not self.database.rows("SELECT 1 FROM claims LIMIT 1")
@@ -282,24 +293,6 @@ class Move:
     def _named(self) -> str | None:
         """Column at fault where a row repeats another; the whole row where none names it."""
         return self.contract.reference[self.feed.name].key if self.feed.name else self.contract.roles.id
-
-
-def pseudonyms_of(job: Job) -> Pseudonyms | None:
-    """Pseudonyms of the job's key; None where the contract calls nothing personal.
-
-    Raises
-    ------
-    ConfigError
-        It does, and there is no key.
-    """
-    if not job.contract.personal:
-        return None
-    if job.settings.pseudonym_key is None:
-        raise ConfigError(
-            "CLAIMSIGHT_PSEUDONYM_KEY is not set, and the contract names personal columns: "
-            f"{', '.join(sorted(job.contract.personal))}; see .env.example"
-        )
-    return Pseudonyms(job.settings.pseudonym_key.get_secret_value().encode())
 
 
 def create_temporary_tables(database: Database, feed: Feed, contract: Contract) -> None:

@@ -11,12 +11,15 @@ import json
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
+import polars as pl
+
 from jobs.etl.decode import Decoder, Decoders
+from jobs.etl.persons import ERASED, erased, pseudonyms_of
 from jobs.etl.photos import MAX_BYTES, SAME_PICTURE, Photo, UnfitPhotoError, place_of, too_large
 from shared import storage
 from shared.database import Database
@@ -139,6 +142,7 @@ def _batches(all_examined: Iterable[Examined]) -> Iterator[list[Examined]]:
 
 
 def _store_batch(job: Job, batch: list[Examined]) -> None:
+    batch = _named(job, batch)
     with job.database.transaction():
         for examined in batch:
             file_id = _enter(job, examined)
@@ -148,6 +152,19 @@ def _store_batch(job: Job, batch: list[Examined]) -> None:
                 _keep(job, file_id, examined, examined.photo)
         kept = sum(examined.photo is not None for examined in batch)
         job.record(rows_in=len(batch), rows_out=kept, quarantined=len(batch) - kept)
+
+
+def _named(job: Job, batch: list[Examined]) -> list[Examined]:
+    """Name photos by the ids that claims are stored under, and keep none of a claimant who was erased."""
+    ids = pl.Series([examined.claim_id for examined in batch], dtype=pl.String)
+    gone, pseudonyms = erased(job), pseudonyms_of(job)
+    theirs = gone.own(ids) if gone else ids.is_null()
+    if pseudonyms and job.contract.roles.id in job.contract.personal:
+        ids = pseudonyms.of(ids)
+    return [
+        replace(examined, claim_id=claim_id, photo=None, reason=ERASED) if own else replace(examined, claim_id=claim_id)
+        for examined, claim_id, own in zip(batch, ids, theirs, strict=True)
+    ]
 
 
 def _enter(job: Job, examined: Examined) -> int:
@@ -181,9 +198,10 @@ def _set_aside(database: Database, file_id: int, examined: Examined) -> None:
     note: dict[str, Any] = {"bytes": examined.file.size}
     if examined.digest:
         note["sha256"] = examined.digest.hex()
+    raw = json.dumps(note) if examined.reason != ERASED else None
     database.rows(
         "INSERT INTO claims_quarantine (file_id, file_line, reason, raw) VALUES (%s, 1, %s, %s)",
-        [file_id, examined.reason, json.dumps(note)],
+        [file_id, examined.reason, raw],
     )
 
 

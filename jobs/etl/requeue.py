@@ -13,7 +13,8 @@ from typing import Any
 
 import polars as pl
 
-from jobs.etl.move import REFUSED, Move, OverLimitError, create_temporary_tables, pseudonyms_of
+from jobs.etl.move import REFUSED, Move, OverLimitError, create_temporary_tables
+from jobs.etl.persons import ERASED, erased, pseudonyms_of
 from jobs.etl.read import Batch
 from jobs.etl.rows import MOST_CELLS, broken_rows, some
 from jobs.etl.store import Feed, feeds
@@ -37,7 +38,7 @@ Row = dict[str, Any]
 
 def requeue(job: Job, _: str = "") -> str:
     """Try each file's quarantined rows again, and tell score if any came in."""
-    pseudonyms = pseudonyms_of(job)
+    pseudonyms, gone = pseudonyms_of(job), erased(job)
     moved = files = tried = 0
     try:
         for file in _files(job):
@@ -45,7 +46,7 @@ def requeue(job: Job, _: str = "") -> str:
             if feed is None:  # the contract knows its table no longer
                 continue
             with job.database.transaction():
-                came = _Requeued(Move(job, file["uri"], feed, file["file_id"], pseudonyms), file).requeue()
+                came = _Requeued(Move(job, file["uri"], feed, file["file_id"], pseudonyms, gone), file).requeue()
             tried, moved, files = tried + 1, moved + came, files + (came > 0)
     finally:
         # Also when a later file fails: what came in is there to be scored.
@@ -62,7 +63,7 @@ REQUEUE = Option("--requeue", "", "try quarantined rows again, after the contrac
 def _files(job: Job) -> list[Row]:
     """Files with rows to try, in the order in which they were loaded."""
     return job.database.rows(
-        "SELECT file_id, uri, kind, status, reason, rows_in, columns FROM ingest_files f "
+        "SELECT file_id, uri, kind, status, reason, rows_in, columns, pull FROM ingest_files f "
         # The rows of a rejected file without columns are lines, and perhaps not all that there were.
         "WHERE (status = 'loaded' OR (status = 'rejected' AND columns IS NOT NULL)) "
         f"AND EXISTS (SELECT FROM claims_quarantine q WHERE q.file_id = f.file_id AND {_TRIED}) ORDER BY file_id"
@@ -70,6 +71,8 @@ def _files(job: Job) -> list[Row]:
 
 
 def _feed(file: Row, contract: Contract) -> Feed | None:
+    if file["pull"] in contract.pull:
+        return next(feed for feed in feeds(contract) if feed.folder == contract.pull[file["pull"]].feed)
     candidates = [feed for feed in feeds(contract) if feed.kind == file["kind"]]
     return next((feed for feed in candidates if not feed.name or f"/{feed.folder}/" in file["uri"]), None)
 
@@ -151,9 +154,10 @@ class _Requeued:
         """
         move, rows_in = self.move, self.file["rows_in"]
         staged = move.stage(_Entries(move))
-        moved = staged.rows - staged.bad - staged.elsewhere
+        aside = staged.elsewhere + staged.erased
+        moved = staged.rows - staged.bad - aside
         if self.is_rejected:
-            move.hold_to_limit(rows_in - moved - staged.elsewhere, rows_in)
+            move.hold_to_limit(rows_in - moved - aside, rows_in)
         move.store(staged, ["rejected", "loaded"] if self.is_rejected else [])
         move.database.rows(
             f"DELETE FROM claims_quarantine q WHERE q.file_id = %s AND {_TRIED} AND NOT {_NOTED}", [move.file_id]
@@ -186,10 +190,11 @@ class _Requeued:
     def _tell(self) -> None:
         """Give entries that stay today's reason."""
         self.move.database.rows(
-            "UPDATE claims_quarantine q SET column_name = r.column_name, reason = r.reason FROM rejects r "
+            "UPDATE claims_quarantine q SET column_name = r.column_name, reason = r.reason, "
+            "raw = CASE WHEN r.reason <> %s THEN q.raw END FROM rejects r "
             "WHERE q.file_id = %s AND q.file_line = r.file_line "
             "AND (q.column_name, q.reason) IS DISTINCT FROM (r.column_name, r.reason)",
-            [self.move.file_id],
+            [ERASED, self.move.file_id],
         )
 
 

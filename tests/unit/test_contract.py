@@ -67,7 +67,7 @@ def test_all_malformed_values_at_once(tmp_path: Path) -> None:
 
 def test_all_contradictions_at_once(tmp_path: Path) -> None:
     """Every contradiction between the parts is named, each in a sentence of its own."""
-    text = MOTOR.replace('id = "claim"', 'id = "klaim"\namount = "peril"\npii = ["nobody"]')
+    text = MOTOR.replace('id = "claim"', 'id = "klaim"\namount = "peril"\nclaimant = "note"\npii = ["nobody"]')
     text = text.replace('not_fraud = ["N"]', 'not_fraud = ["N", "Y"]').replace("min = 0, max = 1e6", "min = 2, max = 1")
     text = text.replace('"integer", nullable', '"integer", levels = ["1"], nullable')
     text += 'file_id = { dtype = "text" }\n[derived]\ncount = { dtype = "date", sql = "nope(" }\n'
@@ -78,6 +78,7 @@ def test_all_contradictions_at_once(tmp_path: Path) -> None:
         "line 5: roles.id: no column 'klaim'; did you mean 'claim'?",
         "roles.pii: no column 'nobody'",
         "roles.amount: 'peril' must be an integer or a number",
+        "roles.claimant: 'note' must be a column of the claims file that pii names",
         "label.fraud: 'Y' means both fraud and not fraud",
         "columns.amount.min: is above max",
         "columns.count.levels: only for category and text",

@@ -247,6 +247,14 @@ def test_personal_and_quarantined_values_do_not_appear(database: Database, tmp_p
     assert "Smith" not in text
 
 
+def test_erased_rows_are_counted(database: Database, tmp_path: Path) -> None:
+    """A file's rows add up on the page, those of erased claimants included."""
+    load(database, 10)
+    database.rows("UPDATE ingest_files SET rows_in = 3, erased = 2 WHERE file_id = 1")
+    text, _ = page(database, tmp_path)
+    assert "".join(f'<td class="n">{count}</td>' for count in (3, 0, 1, 2)) in text
+
+
 def test_nothing_later_than_the_clock_appears(database: Database, tmp_path: Path) -> None:
     """A page as of an earlier day knows no later claim, outcome, file or model."""
     load(database, 120)
