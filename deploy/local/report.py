@@ -87,7 +87,11 @@ def gather(database: Database, contract: Contract, summary: dict[str, Any], as_o
             "generated": contract.name == "demo",
             "dated": contract.roles.event_time is not None,
             "book": _book(database, as_of),
-            "files": database.rows("SELECT * FROM ingest_files WHERE loaded_at <= %s ORDER BY file_id DESC", [as_of]),
+            "files": database.rows(
+                "SELECT * FROM ingest_files WHERE loaded_at <= %s AND (kind <> 'photos' OR status = 'rejected') "
+                "ORDER BY file_id DESC",
+                [as_of],
+            ),
             "sources": gather_sources(database, as_of),
             "quarantine": _quarantine(database, as_of),
             "unknown": _unknown(database, contract, as_of),
