@@ -76,7 +76,7 @@ class Book:
     photos: dict[str, bytes]
 
 
-def draw_book(draw: Random, most_rows: int = 1500) -> Book:
+def draw_book(draw: Random, most_rows: int = 1000) -> Book:
     """Draw claims files of any format with dirty and repeated rows, one over the limit, and what belongs to them."""
     labelled, referenced = draw.random() < 0.5, draw.random() < 0.4
     tables = [

@@ -73,13 +73,13 @@ class World:
         way = {"host": "127.0.0.1", "port": port, "sslmode": "disable", "gssencmode": "disable"}
         return make_conninfo("", user="postgres", dbname=name, **way)
 
-    def empty(self, name: str) -> str:
-        """Make a database anew."""
+    def empty(self, name: str, like: str = "template1") -> None:
+        """Make a database anew, or a copy of another."""
         place = "" if self.disk is None else " TABLESPACE small"
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {name}{place}")
-        return self.url(name)
+            # The other strategy forgets after a crash which numbers the copy's sequences have given since it was made.
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {like}{place} STRATEGY file_copy")
 
     def phase(self, name: str) -> str:
         """What the server says that etl is at."""
@@ -87,9 +87,15 @@ class World:
             found = connection.execute(
                 "SELECT state, query FROM pg_stat_activity WHERE datname = %s ORDER BY backend_start", [name]
             ).fetchone()
-        if found is None:
-            return "not connected"
-        return phase_of(found[1]) if found[0] == "active" else f"{found[0]}, after {phase_of(found[1])}"
+        match found:
+            case None:
+                return "starting"
+            case "active", statement:
+                return phase_of(statement)
+            case "idle", statement:
+                return "commit, its answer" if statement == "COMMIT" else "between files"
+            case _:
+                return "reading, cleaning"
 
     def terminate(self, name: str) -> None:
         """End etl's session, as an administrator does."""

@@ -19,7 +19,7 @@ PHASES = {
     r"SELECT uri, etag|SELECT 1 FROM claims|SELECT nextval|COPY \(|SAVEPOINT": "reading",
     r"INSERT INTO ingest_files|UPDATE ingest_files|UPDATE job_runs SET rows_in": "ledger",
     r"(DELETE FROM|INSERT INTO) (claim_photos|pictures)": "photos",
-    r"CREATE TEMP|ANALYZE staging|WITH |DELETE FROM|UPDATE claims|INSERT INTO (claims|outcomes|reference_\w+)": "storing",
+    r"CREATE TEMP|ANALYZE|WITH |DELETE FROM|UPDATE claims|INSERT INTO (claims|outcomes|reference_\w+)": "storing",
 }
 """What etl does, by how its statements begin."""
 

@@ -29,8 +29,8 @@ from shared.settings import from_environment
 from tests.drop_factory import Expected, draw_book
 from tests.factories import environment, finish, job, run_etl, start_etl
 from tests.fault_world import World, full
-from tests.row_accounting import assert_exact, state
 from tests.postgres_relay import Moment, Relay, relay
+from tests.row_accounting import assert_exact, state
 from tests.s3 import S3, Fault, FaultyS3, faulty_s3
 
 CASES = int(os.environ.get("CLAIMSIGHT_FAULT_CASES", "20"))
@@ -38,7 +38,7 @@ FIRST = int(os.environ.get("CLAIMSIGHT_FAULT_SEED", "0"))
 STOP_SECONDS = 5
 DUE = -1
 """Instead of an exit code: 65 if the run refused a file, else 0."""
-TIMES = ("2024-06-01T00:00:00+00:00", "2024-07-01T00:00:00+00:00")
+MOMENTS = ("2024-06-01T00:00:00+00:00", "2024-07-01T00:00:00+00:00")
 """The clock on the two days."""
 
 Kind = Literal["kill", "stop", "restart", "terminate", "cut", "stall", "disk", "tmp", "S3"]
@@ -46,7 +46,7 @@ Kind = Literal["kill", "stop", "restart", "terminate", "cut", "stall", "disk", "
 
 @dataclass(frozen=True)
 class Card:
-    """What strikes, and when: amid a COPY, a commit, anything else that etl asks the database, or at any time at all."""
+    """What strikes, and when: amid a COPY, a commit, something else that etl asks of the database, or at any time."""
 
     kind: Kind
     when: Literal["COPY", "commit", "else", "any"]
@@ -252,11 +252,12 @@ def test_struck(seed: int, tmp_path: Path, world: World, tally: Tally, s3: S3) -
     with relay(world.socket) as (passing, port), faulty_s3(s3) as faulty:
         settings = environment(tmp_path, world.url("struck", port), book.contract)
         settings |= {"TMPDIR": str(tmp_path / "scratch")}
+        calm = settings | {"CLAIMSIGHT_DATABASE_URL": world.url("calm", port)}
         bucket = s3.bucket() if in_s3 else ""
         if in_s3:
             settings |= {"CLAIMSIGHT_DROP": f"s3://{bucket}"} | faulty.environment
-        for day, files in enumerate(book.days):
-            settings["CLAIMSIGHT_AS_OF"] = TIMES[day]
+        for day in range(day_of_strike + 1):
+            files = book.days[day]
             content = {uri: table.written(uri) for uri, table in files.items()} | (book.photos if day == 0 else {})
             for uri, written in content.items():
                 path = tmp_path / "drop" / uri
@@ -264,21 +265,20 @@ def test_struck(seed: int, tmp_path: Path, world: World, tally: Tally, s3: S3) -
                 path.write_bytes(written)
                 if in_s3:
                     s3.put(bucket, uri, written)
+            clock = {"CLAIMSIGHT_AS_OF": MOMENTS[day]}
+            expected.load(files)
             passing.hold_at(None)
-            here = {"CLAIMSIGHT_DROP": str(tmp_path / "drop")}
-            _load_here(settings | here | {"CLAIMSIGHT_DATABASE_URL": world.url("calm", port)})
-            case = Case(world, passing, draw, settings, tmp_path / "scratch", tally, Counter(passing.passed))
+            _load_here(calm | clock)
+            case = Case(world, passing, draw, settings | clock, tmp_path / "scratch", tally, passing.passed.copy())
             if day == day_of_strike:
                 for struck_by in (card, *draw.choices(AGAIN, k=more)):
                     case.strike(struck_by, faulty)
-                case.complete()
-            elif in_s3:
+            if day == day_of_strike or in_s3:
                 case.complete()
             else:
-                _load_here(settings | {"CLAIMSIGHT_DATABASE_URL": world.url("struck")})
-            expected.load(files)
-            assert_exact(world.url("struck"), expected)
-            assert state(world.url("struck")) == state(world.url("calm"))
+                world.empty("struck", like="calm")
+    assert_exact(world.url("struck"), expected)
+    assert state(world.url("struck")) == state(world.url("calm"))
     tally.cases += 1
 
 
