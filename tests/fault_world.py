@@ -66,12 +66,9 @@ class World:
         """Where the server listens."""
         return f"{parse_qs(urlsplit(self._url).query)['host'][0]}/.s.PGSQL.5432"
 
-    def url(self, name: str, port: int | None = None) -> str:
-        """Connection string of a database, straight or by way of a relay."""
-        if port is None:
-            return make_conninfo(self._url, dbname=name)
-        way = {"host": "127.0.0.1", "port": port, "sslmode": "disable", "gssencmode": "disable"}
-        return make_conninfo("", user="postgres", dbname=name, **way)
+    def url(self, name: str) -> str:
+        """Connection string of a database."""
+        return make_conninfo(self._url, dbname=name)
 
     def empty(self, name: str, like: str = "template1") -> None:
         """Make a database anew, or a copy of another."""

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
 
+from psycopg.conninfo import make_conninfo
+
 CANCEL_REQUEST = 80877102
 """Instead of a protocol's version, on a connection of its own: PostgreSQL documentation, Message Formats."""
 PHASES = {
@@ -153,6 +155,11 @@ class Relay:
     def _hold(self) -> None:
         self.reached.set()
         self.released.wait()
+
+
+def through(url: str, port: int) -> str:
+    """Connection string that leads to the same database by way of a relay."""
+    return make_conninfo(url, host="127.0.0.1", port=port, sslmode="disable", gssencmode="disable")
 
 
 def _exactly(end: socket.socket, size: int) -> bytes:

@@ -29,7 +29,7 @@ from shared.settings import from_environment
 from tests.drop_factory import Expected, draw_book
 from tests.factories import environment, finish, job, run_etl, start_etl
 from tests.fault_world import World, full
-from tests.postgres_relay import Moment, Relay, relay
+from tests.postgres_relay import Moment, Relay, relay, through
 from tests.row_accounting import assert_exact, state
 from tests.s3 import S3, Fault, FaultyS3, faulty_s3
 
@@ -67,7 +67,7 @@ OTHERS = [
     *(Card("S3", "any", fault) for fault in ("500", "503", "slow", "truncated")),
 ]
 AGAIN = [card for card in AMID_COPY + OTHERS if card.kind in ("kill", "stop", "restart", "terminate", "cut", "stall")]
-CODES = {"kill": -signal.SIGKILL, "stop": 143, "restart": 75, "terminate": 75, "cut": 75, "stall": DUE}
+CODES = {"kill": -signal.SIGKILL, "stop": 143, "restart": 75, "terminate": 75, "cut": 75, "stall": DUE, "disk": 75}
 SAYS = {
     "kill": "SIGKILL",
     "stop": "SIGTERM",
@@ -169,7 +169,7 @@ class Case:
             self._look(finish(process), {DUE})
             return
         phase = self.world.phase("struck")
-        code: int = CODES.get(card.kind, 75)
+        code = CODES[card.kind]
         match card.kind:
             case "kill" | "stop":
                 process.send_signal(signal.SIGKILL if card.kind == "kill" else signal.SIGTERM)
@@ -199,6 +199,8 @@ class Case:
         copies = [phase for phase in self.usual if phase.startswith("COPY")]
         others = [phase for phase in self.usual if phase not in (*copies, "commit", "start or end")]
         phase = self.draw.choice(sorted({"COPY": copies, "commit": ["commit"]}.get(card.when, others)))
+        if card.kind == "disk":  # at the first claims, since later there may be room enough within the tables
+            return Moment("COPY claims", 1)
         answer = phase == "commit" and self.draw.random() < 0.5
         return Moment(phase, self.draw.randint(1, self.usual[phase]), self.draw.random(), answer)
 
@@ -214,7 +216,7 @@ class Case:
 
     def _look(self, ended: tuple[int, list[dict[str, Any]]], codes: set[int]) -> None:
         code, log = ended
-        print(code, *log, sep="\n  ")
+        print(code, *log, sep="\n  ")  # shown where the case fails
         left = list(self.scratch.iterdir())
         if code == -signal.SIGKILL:
             self.tally.left += len(left)
@@ -250,9 +252,9 @@ def test_struck(seed: int, tmp_path: Path, world: World, tally: Tally, s3: S3) -
         world.empty(name)
     (tmp_path / "scratch").mkdir()
     with relay(world.socket) as (passing, port), faulty_s3(s3) as faulty:
-        settings = environment(tmp_path, world.url("struck", port), book.contract)
+        settings = environment(tmp_path, through(world.url("struck"), port), book.contract)
         settings |= {"TMPDIR": str(tmp_path / "scratch")}
-        calm = settings | {"CLAIMSIGHT_DATABASE_URL": world.url("calm", port)}
+        calm = settings | {"CLAIMSIGHT_DATABASE_URL": through(world.url("calm"), port)}
         bucket = s3.bucket() if in_s3 else ""
         if in_s3:
             settings |= {"CLAIMSIGHT_DROP": f"s3://{bucket}"} | faulty.environment
