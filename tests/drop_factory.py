@@ -76,14 +76,17 @@ class Book:
     photos: dict[str, bytes]
 
 
-def draw_book(draw: Random, most_rows: int = 1000) -> Book:
-    """Draw claims files of any format with dirty and repeated rows, one over the limit, and what belongs to them."""
+def draw_book(draw: Random, large: float = 0.01, most_rows: int = 1000) -> Book:
+    """Draw claims files of any format with dirty and repeated rows, one over the limit, and what belongs to them.
+
+    With a probability of `large` one file has more rows than etl reads at once.
+    """
     labelled, referenced = draw.random() < 0.5, draw.random() < 0.4
     tables = [
         _claims(draw, f"c{number}", draw.randint(100, most_rows), labelled) for number in range(draw.randint(2, 4))
     ]
-    if draw.random() < 0.02:  # more than is read at once
-        tables[0] = _claims(draw, "c0", 150_000, labelled)
+    if draw.random() < large:
+        tables[0] = _claims(draw, "c0", 130_000, labelled)
     tables = [tables[0], *(_with_rows_of(draw, table, tables[0]) for table in tables[1:])]
     first = {_uri(draw, number): table for number, table in enumerate(tables)}
     first[_uri(draw, 8)] = _claims(draw, "r", draw.randint(50, 300), labelled, wrong=0.3)

@@ -28,7 +28,7 @@ class World:
     Attributes
     ----------
     disk : Path or None
-        A small disk that holds the tables of databases of :meth:`empty`; None where this user may not mount one.
+        A small disk for databases to stand on; None where this user may not mount one.
     scratch : Path or None
         Another, for temporary files.
     """
@@ -70,9 +70,9 @@ class World:
         """Connection string of a database."""
         return make_conninfo(self._url, dbname=name)
 
-    def empty(self, name: str, like: str = "template1") -> None:
-        """Make a database anew, or a copy of another."""
-        place = "" if self.disk is None else " TABLESPACE small"
+    def empty(self, name: str, like: str = "template1", *, small: bool = False) -> None:
+        """Make a database anew, or a copy of another; on the small disk if told so."""
+        place = " TABLESPACE small" if small else ""
         with psycopg.connect(self._url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
             # The other strategy forgets after a crash which numbers the copy's sequences have given since it was made.

@@ -242,14 +242,15 @@ class Case:
 def test_struck(seed: int, tmp_path: Path, world: World, tally: Tally, s3: S3) -> None:
     """Each row ends up in one place once, and all is as if nothing had happened."""
     print(f"again: CLAIMSIGHT_FAULT_SEED={seed} CLAIMSIGHT_FAULT_CASES=1 pytest {__file__}")
-    draw = Random(seed)
-    book, expected, card = draw_book(draw), Expected(), dealt(seed)
+    draw, card = Random(seed), dealt(seed)
     if world.disk is None and card.kind in ("disk", "tmp"):
         card = Card("cut", "COPY" if card.kind == "disk" else "else")
+    small = card.kind == "disk"
+    book, expected = draw_book(draw, large=0 if small else 0.01), Expected()
     in_s3 = card.kind in ("S3", "tmp") or draw.random() < 0.15
     day_of_strike, more = draw.randrange(2), draw.choice([0, 0, 0, 1, 2])
-    for name in ("calm", "struck"):
-        world.empty(name)
+    world.empty("calm")
+    world.empty("struck", small=small)
     (tmp_path / "scratch").mkdir()
     with relay(world.socket) as (passing, port), faulty_s3(s3) as faulty:
         settings = environment(tmp_path, through(world.url("struck"), port), book.contract)
@@ -278,7 +279,7 @@ def test_struck(seed: int, tmp_path: Path, world: World, tally: Tally, s3: S3) -
             if day == day_of_strike or in_s3:
                 case.complete()
             else:
-                world.empty("struck", like="calm")
+                world.empty("struck", like="calm", small=small)
     assert_exact(world.url("struck"), expected)
     assert state(world.url("struck")) == state(world.url("calm"))
     tally.cases += 1
