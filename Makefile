@@ -6,7 +6,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
-.PHONY: help setup lock run discover simulate test test-unit test-property check bench schema mlflow clean
+.PHONY: help setup lock run discover simulate test test-unit test-property test-long check bench schema mlflow clean
 .PHONY: engine engine-stop images image up down run-docker audit test-container
 
 help: ## list the targets
@@ -43,6 +43,11 @@ test: .venv/dev.stamp ## run all tests and the examples in docstrings; those of 
 
 test-unit: .venv/dev.stamp ## run the unit tests
 	@$(BIN)/python -m pytest tests/unit
+
+test-long: export CLAIMSIGHT_FAULT_CASES := $(or $(CASES),500)
+test-long: export CLAIMSIGHT_FAULT_SEED := $(or $(SEED),0)
+test-long: .venv/dev.stamp ## strike etl with faults at drawn moments, 500 times: CASES=, and SEED= to begin with another
+	@$(BIN)/python -m pytest tests/end_to_end/test_any_fault.py
 
 test-container: images .venv/dev.stamp ## run the tests of the images; none may be skipped
 	@REQUIRE_CONTAINER=1 $(BIN)/python -m pytest tests/container

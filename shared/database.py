@@ -6,8 +6,10 @@ A connection's ``search_path`` is the schema of its line of business, so queries
 from __future__ import annotations
 
 import io
+import select
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Self
 
@@ -24,6 +26,8 @@ from shared.contract import POLARS_DTYPES, POSTGRES_TYPES, Contract, DType
 from shared.errors import ConfigError, Stopped, TransientError
 
 CONNECT_ATTEMPTS = 4
+CANCEL_SECONDS = 1.5
+"""For a server to hear that a statement is cancelled, and again to answer it."""
 COPY_BYTES = 1 << 18
 COPY_ROWS = 10_000
 """Rows that stand in memory as CSV at once."""
@@ -240,14 +244,28 @@ class Database:
             with _translated():
                 yield
         except Stopped:
-            pgconn = self._connection.pgconn
-            if pgconn.transaction_status == TransactionStatus.ACTIVE:
-                with suppress(psycopg.Error):
-                    self._connection.cancel_safe(timeout=2)
-                    while result := pgconn.get_result():
-                        if result.status == ExecStatus.COPY_IN:
-                            pgconn.put_copy_end(b"stopped")
+            if self._connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                try:
+                    self._connection.cancel_safe(timeout=CANCEL_SECONDS)
+                    self._drain(time.monotonic() + CANCEL_SECONDS)
+                except (psycopg.Error, TimeoutError):
+                    self._connection.close()  # who asked nothing more of it need not wait for it
             raise
+
+    def _drain(self, deadline: float) -> None:
+        """Take what a cancelled statement still answers; libpq itself would wait for it forever."""
+        pgconn = self._connection.pgconn
+        while True:
+            pgconn.flush()
+            while pgconn.is_busy():
+                if not select.select([pgconn.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                    raise TimeoutError
+                pgconn.consume_input()
+            result = pgconn.get_result()
+            if result is None:
+                return
+            if result.status == ExecStatus.COPY_IN:
+                pgconn.put_copy_end(b"stopped")
 
     def _migrate(self, schema: str, family: str) -> None:
         known = self.rows("SELECT to_regclass('claimsight.schema_versions') AS versions")[0]["versions"]

@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
-from threading import Thread
+from threading import Thread, Timer
 from types import FrameType
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
@@ -40,6 +41,8 @@ SHARD = "0/1"
 """All claims of the line: the stages do not divide them yet."""
 KIBIBYTE = 1024
 """Linux tells memory in these."""
+STOP_PATIENCE = 4.0
+"""Seconds in which a stage that is told to stop rolls back; then it leaves, whatever does not answer."""
 LOCK_ATTEMPTS = 8
 LOCK_WAIT = 0.5
 """Seconds between two attempts; together they outlast the second in which the server notices a killed client."""
@@ -139,7 +142,7 @@ def run(
     arguments = _parse(stage, purpose, options)
     _configure_logging()
     for stopping in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stopping, _stop)
+        signal.signal(stopping, partial(_stop, stage))
     # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.monotonic()
@@ -357,11 +360,22 @@ def _parse(stage: Stage, purpose: str, options: Iterable[Option]) -> argparse.Na
     return parser.parse_args()
 
 
-def _stop(_signal: int, _frame: FrameType | None) -> NoReturn:
+def _stop(stage: Stage, _signal: int, _frame: FrameType | None) -> NoReturn:
     # A second signal must not interrupt the unwinding of the first.
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, signal.SIG_IGN)
+    leaving = Timer(STOP_PATIENCE, _leave, [stage])
+    leaving.daemon = True
+    leaving.start()
     raise Stopped
+
+
+def _leave(stage: Stage) -> None:
+    """End the process; a server that is told nothing more rolls back, and the next run closes the ledger's row."""
+    code = ExitCode.STOPPED
+    _log(logging.ERROR, code.sentence, stage=stage, status="stopped", exit_code=int(code))
+    sys.stdout.flush()
+    os._exit(code)
 
 
 class _JsonLines(logging.Formatter):

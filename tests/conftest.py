@@ -15,6 +15,18 @@ from deploy.local import embedded
 from tests.s3 import S3, FaultyS3, faulty_s3, local_s3
 
 ROOT = Path(__file__).parents[1]
+SAID = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make room for what tests have to say at the end."""
+    config.stash[SAID] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what tests had to say, also where all passed."""
+    for line in config.stash[SAID]:
+        terminalreporter.write_line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(ROOT / "tests"):
             item.add_marker(item.path.relative_to(ROOT / "tests").parts[0])
+
+
+@pytest.fixture(scope="session")
+def said(request: pytest.FixtureRequest) -> list[str]:
+    """Lines to print at the end."""
+    return request.config.stash[SAID]
 
 
 @pytest.fixture(scope="session")

@@ -136,6 +136,11 @@ class FaultyS3(S3):
         with self._lock:
             self._faults.extend([(fault, request)] * times)
 
+    def heal(self) -> None:
+        """Let nothing go wrong any more."""
+        with self._lock:
+            self._faults.clear()
+
     def left(self) -> int:
         """Faults that have not come about."""
         return len(self._faults)
