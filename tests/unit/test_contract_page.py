@@ -75,7 +75,8 @@ def test_examples_are_parts_of_a_contract(tmp_path: Path) -> None:
     every = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     assert len(every) > 5
     base = 'name = "motor"\ntitle = "Motor"\n[columns]\nAGENT_ID = { dtype = "text" }\nclaim_no = { dtype = "text" }\n'
-    base += "loss_kind = { dtype = 'text' }\nYear = { dtype = 'integer' }\nMonth = { dtype = 'category' }\nWeekOfMonth = { dtype = 'integer' }\n"
+    base += "loss_kind = { dtype = 'text' }\n"
+    base += "Year = { dtype = 'integer' }\nMonth = { dtype = 'category' }\nWeekOfMonth = { dtype = 'integer' }\n"
     for example in every[1:]:
         fed = "[outcomes]\n" if "[pull.decisions]" in example else ""
         roles = 'label = "verdict"\n' if "[label]" in example else 'id = "claim_no"\n'
