@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(ROOT / "tests"):
             folder, *below = item.path.relative_to(ROOT / "tests").parts
-        item.add_marker(folder if below else "unit")  # an example in a docstring of what tests share
+            item.add_marker(folder if below else "unit")  # an example in a docstring of what tests share
 
 
 @pytest.fixture(scope="session")
