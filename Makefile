@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/uv pip install --quiet --require-hashes --requirement $< --python
+WORKERS ?= 2
 ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it, so that spaces and quotes survive
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
@@ -37,9 +38,9 @@ simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) \
 		$(call ASKED,PHOTOS,photos) $(call ASKED,DRIFT,drift)
 
-test: .venv/dev.stamp ## run all tests and the examples in docstrings; those of the images where there is an engine or may be one
+test: .venv/dev.stamp ## run all tests and the examples in docstrings, WORKERS=2 files at a time; those of the images where there is an engine or may be one
 	@BUILDKIT_PROGRESS=quiet $(MAKE) --no-print-directory images || [ -z "$$REQUIRE_CONTAINER" ]
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(WORKERS)
 
 test-unit: .venv/dev.stamp ## run the unit tests
 	@$(BIN)/python -m pytest tests/unit

@@ -77,9 +77,6 @@ def missing() -> str:
     return f"no image {', '.join(absent)}; make images" if absent else ""
 
 
-_skipped = pytest.StashKey[int]()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip the tests of this folder where they cannot run; the engine is not asked if none of them is chosen."""
     ours = [item for item in items if item.path.is_relative_to(HERE)]
@@ -90,21 +87,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Count what is skipped; where containers are required, a skip is a failure, whatever its reason."""
+    """Where containers are required, a skip is a failure, whatever its reason."""
     report: pytest.TestReport = yield  # type: ignore[assignment]
-    if report.skipped and not hasattr(report, "wasxfail"):
-        item.config.stash[_skipped] = item.config.stash.get(_skipped, 0) + 1
-        if REQUIRED:
-            report.outcome = "failed"
-            report.longrepr = f"REQUIRE_CONTAINER is set, and this was skipped: {missing() or report.longrepr}"
+    if REQUIRED and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_CONTAINER is set, and this was skipped: {missing() or report.longrepr}"
     return report  # type: ignore[return-value]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say once, and loudly, that images were not tested."""
-    if count := config.stash.get(_skipped, 0):
-        why = f"{missing() or 'see above'}; REQUIRE_CONTAINER=1 makes this a failure"
-        terminalreporter.write_line(f"!!! {count} CONTAINER TESTS WERE SKIPPED: {why} !!!", red=True, bold=True)
 
 
 @dataclass(frozen=True)

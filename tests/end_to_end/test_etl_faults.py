@@ -15,7 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from deploy.local import embedded
-from tests.factories import MOTOR, ROOT, claims, csv_text, drop, environment, finish, run_etl, start_etl
+from tests.factories import MOTOR, claims, csv_text, drop, environment, finish, run_etl, start_etl
 from tests.photos_factory import jpeg
 from tests.postgres_relay import Moment, relay, through
 
@@ -161,17 +161,23 @@ def test_over_the_reject_limit(tmp_path: Path, database_url: str) -> None:
 
 def test_killed_amid_photos(tmp_path: Path, database_url: str) -> None:
     """However often etl is killed or stopped amid photos, each ends in one place once, and no child outlives it."""
-    settings = environment(tmp_path, database_url, f"photos = true\n{MOTOR}")
+    settings = environment(tmp_path, database_url, f"photos = true\n{MOTOR}") | {"PYTHONPATH": str(tmp_path)}
     for number in range(300):
         content = jpeg(number % 30) if number % 10 else b"no photo"
         drop(tmp_path, f"c{number // 2}/{number}.jpg", content, "photos")
+    seen: list[str] = []
     for seed in range(6):
         process = start_etl(settings)
         time.sleep(random.Random(seed).uniform(0.5, 2.5))
+        seen += _decoders(tmp_path)
         process.send_signal(signal.SIGTERM if seed % 2 else signal.SIGKILL)
         process.communicate(timeout=5)
-    code, log = run_etl(settings)
+    process = start_etl(settings)
+    while not seen and process.poll() is None:
+        seen = _decoders(tmp_path)
+    code, log = finish(process)
     assert (code, log[-1]["status"]) == (0, "done")
+    assert seen
     with psycopg.connect(database_url) as connection:
         for query, expected in (
             ("SELECT count(*), count(DISTINCT file_id) FROM motor.claim_photos", (270, 270)),
@@ -182,17 +188,18 @@ def test_killed_amid_photos(tmp_path: Path, database_url: str) -> None:
         ):
             assert connection.execute(query).fetchone() == expected
     for _ in range(100):
-        if not _decoders():
+        if not _decoders(tmp_path):
             break
         time.sleep(0.1)
-    assert _decoders() == []
+    assert _decoders(tmp_path) == []
 
 
-def _decoders() -> list[str]:
-    """Processes of this clone that decode photos."""
+def _decoders(folder: Path) -> list[str]:
+    """Processes that decode photos for an etl with this folder on its path."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it may be gone by now, or another user's
-            if b"jobs.etl.decode" in (process / "cmdline").read_bytes() and (process / "cwd").readlink() == ROOT:
+            environ = (process / "environ").read_bytes()
+            if b"jobs.etl.decode" in (process / "cmdline").read_bytes() and bytes(folder) in environ:
                 found.append(process.name)
     return found

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tempfile import gettempdir
 
 import psycopg
 import pytest
@@ -49,16 +48,21 @@ def drop(s3: S3, reach: Reach) -> S3Prefix:
     return S3Prefix(s3.bucket(), "drop")
 
 
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files go: this process has more tests that make some."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
 def _read(file: Dropped) -> bytes:
     with file.local() as path:
         return path.read_bytes()
 
 
-def _scratch() -> set[Path]:
-    return set(Path(gettempdir()).glob("claimsight-*")) - set(Path(gettempdir()).glob("claimsight-test-*"))
-
-
-def test_what_is_listed_and_read(s3: S3, drop: S3Prefix) -> None:
+def test_what_is_listed_and_read(s3: S3, drop: S3Prefix, scratch: Path) -> None:
     """Any key can be read, by its path below the drop; folders, hidden and unfinished ones are left out."""
     uris = {
         "a b.csv": "a b.csv",
@@ -73,11 +77,10 @@ def test_what_is_listed_and_read(s3: S3, drop: S3Prefix) -> None:
         s3.put(drop.bucket, f"drop/m/claims/{key}", key)
     for elsewhere in ("drop/m/claims-old/c.csv", "m/claims/d.csv", "drop2/m/claims/e.csv"):
         s3.put(drop.bucket, elsewhere, "x")
-    before = _scratch()
     files = storage.listing(drop, "m/claims")
     assert [file.uri for file in files] == sorted(f"m/claims/{uri}" for uri in uris.values())
     assert {file.uri: _read(file).decode() for file in files} == {f"m/claims/{uri}": key for key, uri in uris.items()}
-    assert _scratch() == before
+    assert not list(scratch.iterdir())
 
 
 def test_the_whole_bucket(s3: S3, drop: S3Prefix) -> None:
@@ -179,6 +182,7 @@ def test_a_lasting_fault(
     drop: S3Prefix,
     reach: Reach,
     fault: Fault,
+    scratch: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -189,7 +193,6 @@ def test_a_lasting_fault(
     reach(faulty_s3)
     for request in ("object", "listing"):
         faulty_s3.inject(fault, 50, request)
-    before = _scratch()
     with caplog.at_level(logging.INFO):
         for look in (lambda: _read(file), lambda: storage.listing(drop, "m"), lambda: storage.check(drop)):
             with pytest.raises(TransientError) as caught:
@@ -197,7 +200,7 @@ def test_a_lasting_fault(
             assert len(str(caught.value).splitlines()) == 1
             assert SECRET not in str(caught.value)
     assert SECRET not in caplog.text
-    assert _scratch() == before
+    assert not list(scratch.iterdir())
 
 
 @pytest.mark.parametrize(
