@@ -38,7 +38,7 @@ simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) \
 		$(call ASKED,PHOTOS,photos) $(call ASKED,DRIFT,drift)
 
-test: .venv/dev.stamp ## run all tests and the examples in docstrings, WORKERS=2 files at a time; those of the images where there is an engine or may be one
+test: .venv/dev.stamp ## run all tests and the examples in docstrings, WORKERS=2 at a time; those of the images where there is an engine or may be one
 	@BUILDKIT_PROGRESS=quiet $(MAKE) --no-print-directory images || [ -z "$$REQUIRE_CONTAINER" ]
 	@$(BIN)/python -m pytest -n $(WORKERS)
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ ROOT = Path(__file__).parents[1]
 ONE_BY_ONE = ("tests/aws_local/", "tests/container/")
 """Folders whose tests share Docker's engine, its images and its memory: never two of them at once."""
 SAID = pytest.StashKey[list[str]]()
+
+# As `shared.job` has it for the stages: of two fits at once the threads that wait would take the time of the others.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def pytest_configure(config: pytest.Config) -> None:

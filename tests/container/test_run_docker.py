@@ -23,7 +23,7 @@ from deploy.local.simulate import simulate
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--claims", "4000", "--weeks", "30", "--seed", "3")
-LARGER = (26_000, 104, 7)
+LARGER = (10_000, 60, 7)
 """Claims, weeks and seed of a book that ends with a champion; dropped at once, it takes a container a stage."""
 
 

@@ -22,12 +22,14 @@ from shared.database import Database
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--claims", "4000", "--weeks", "30", "--seed", "3")
+# Of the small book two weeks come one by one instead of twelve: each week starts every stage.
+COMMAND = "import sys; from deploy.local import drops, run; drops.WEEKLY = 2; sys.exit(run.main())"
 
 
 def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run as `make run` does, in a folder of its own."""
     return subprocess.run(
-        [sys.executable, "-m", "deploy.local.run", *arguments],
+        [sys.executable, "-c", COMMAND, *arguments],
         cwd=home,
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "160"},
         capture_output=True,
@@ -62,7 +64,7 @@ def book() -> Iterator[Path]:
 def _run_and_kill(home: Path) -> None:
     shutil.copytree(ROOT / "contracts", home / "contracts")
     running = subprocess.Popen(
-        [sys.executable, "-m", "deploy.local.run", *SMALL],
+        [sys.executable, "-c", COMMAND, *SMALL],
         cwd=home,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,
