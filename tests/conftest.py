@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(line)
     skipped = [report for report in terminalreporter.getreports("skipped") if report.nodeid.startswith(ONE_BY_ONE)]
     if skipped:
-        why = f"{skipped[0].longrepr[2]}; REQUIRE_CONTAINER=1 makes this a failure"
+        why = f"{skipped[0].longrepr[2].removeprefix('Skipped: ')}; REQUIRE_CONTAINER=1 makes this a failure"
         terminalreporter.write_line(f"!!! {len(skipped)} CONTAINER TESTS WERE SKIPPED: {why} !!!", red=True, bold=True)
 
 

@@ -88,10 +88,14 @@ def fitting(line: Line) -> tuple[subprocess.Popen[str], set[int]]:
     running = line.start("train")
     assert running.stdout is not None
     assert "training" in running.stdout.readline()
-    until(lambda: bool(children(running.pid)))
-    found = children(running.pid)
-    time.sleep(1.5)
-    return running, found
+    until(lambda: seconds(children(running.pid)) > 1.5, 120)
+    return running, children(running.pid)
+
+
+def seconds(pids: set[int]) -> float:
+    """Seconds of CPU that processes have taken."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(of[11]) + int(of[12]) for of in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def gone(pids: set[int]) -> bool:
