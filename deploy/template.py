@@ -45,7 +45,7 @@ def settings(environment: str) -> dict[str, str]:
     return defaults | given
 
 
-class _Loader(yaml.CSafeLoader):
+class _Loader(yaml.CSafeLoader):  # type: ignore[misc]  # PyYAML ships no types
     pass
 
 

@@ -323,6 +323,12 @@ def test_nobody_connects_from_outside() -> None:
             assert "SourceSecurityGroupId" in rule and "CidrIp" not in rule, name
 
 
+def test_no_task_is_always_on() -> None:
+    """The only service has no task until somebody asks for one, and none again in the evening."""
+    assert [service["Properties"]["DesiredCount"] for service in _of_type("AWS::ECS::Service").values()] == [0]
+    assert json.loads(_property("OffInTheEvening", "mlflow")["Target"]["Input"]["Fn::Sub"])["DesiredCount"] == 0
+
+
 def test_logs_end() -> None:
     """No log group is kept for ever."""
     assert all("RetentionInDays" in log["Properties"] for log in _of_type("AWS::Logs::LogGroup").values())
