@@ -216,13 +216,25 @@ def test_failures_are_told_to_the_launcher() -> None:
     assert pattern["detail"]["lastStatus"] == ["STOPPED"]
 
 
+def test_silence_is_told() -> None:
+    """Where the schedules no longer reach the launcher an alarm is raised, since then nothing else can fail."""
+    alarm = _property("SilenceAlarm")
+    assert (alarm["MetricName"], alarm["ComparisonOperator"]) == ("Invocations", "LessThanThreshold")
+    assert alarm["TreatMissingData"] == "breaching"
+
+
+def test_every_alarm_reaches_somebody() -> None:
+    """Each alarm publishes to the topic that people subscribe to."""
+    for name, alarm in _of_type("AWS::CloudWatch::Alarm").items():
+        assert "Notifications" in _text(alarm["Properties"]["AlarmActions"]), name
+
+
 def test_nothing_gets_lost_unnoticed() -> None:
     """Whatever delivers an event has a dead-letter queue, and the first message there raises an alarm."""
     queue = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
     targets = [target for rule in _of_type("AWS::Events::Rule").values() for target in rule["Properties"]["Targets"]]
     targets += [schedule["Properties"]["Target"] for schedule in _of_type("AWS::Scheduler::Schedule", "jobs").values()]
-    targets += [bus["Properties"] for bus in _of_type("AWS::Events::EventBus").values()]
-    assert len(targets) == 8
+    assert len(targets) == 7
     assert all(target["DeadLetterConfig"]["Arn"] == queue for target in targets)
     assert _property("LauncherFailures")["DestinationConfig"]["OnFailure"]["Destination"] == queue
     assert _property("RetryQueue")["RedrivePolicy"]["deadLetterTargetArn"] == queue
