@@ -139,7 +139,7 @@ def test_secrets_come_from_the_secret_store() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_logs_in_as_itself(stage: str) -> None:
-    """The execution role of a stage reads its own login, and etl's the pseudonym key and the source besides."""
+    """A stage gets its own login and no other; etl gets the pseudonym key and the source besides."""
     (resources,) = [text for action, text in _allowed(f"{stage.title()}ExecutionRole") if "secretsmanager" in action]
     others = [name for other, name in LOGINS.items() if other != stage]
     assert LOGINS[stage] in resources
@@ -148,6 +148,12 @@ def test_a_stage_logs_in_as_itself(stage: str) -> None:
     task = _property(f"{stage.title()}Task")
     assert task["TaskRoleArn"] == {"Fn::GetAtt": [f"{stage.title()}Role", "Arn"]}
     assert task["ExecutionRoleArn"] == {"Fn::GetAtt": [f"{stage.title()}ExecutionRole", "Arn"]}
+    container = CONTAINERS[f"jobs.{stage.title()}Task"]
+    (password,) = [_text(secret) for secret in container["Secrets"] if secret.get("Name") == "PGPASSWORD"]
+    assert LOGINS[stage] in password
+    addresses = [_text(entry) for entry in container["Environment"] if entry["Name"].endswith(("_URL", "_URI"))]
+    assert len(addresses) == 2
+    assert all(f"//claimsight_{stage}_login@" in address for address in addresses)
 
 
 @pytest.mark.parametrize("stage", STAGES)
