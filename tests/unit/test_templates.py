@@ -74,7 +74,7 @@ CONTAINERS = {
 LOGINS = {stage: f"${{Environment}}-{stage.title()}Login" for stage in STAGES}
 
 
-@pytest.mark.parametrize("path", FOLDER.glob("*.yaml"), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_template_fits_into_a_request(path: Path) -> None:
     """CloudFormation takes a template of at most 51,200 bytes without a bucket to fetch it from."""
     assert path.stat().st_size <= 51_200
