@@ -12,7 +12,8 @@ from jobs.etl.discover.facts import Facts, quoted
 from jobs.etl.discover.roles import Parts
 from jobs.etl.discover.toml import Line, comment, table, value
 from jobs.etl.discover.words import MARKERS
-from shared.contract import RESERVED, DType, File
+from shared.contract import RESERVED
+from shared.contract_parts import DType, File
 
 FEW_ROWS = 300
 """Claims below which no model of them can be judged."""
