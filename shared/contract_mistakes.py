@@ -1,6 +1,6 @@
 """All mistakes of a contract at once, each with its key and its line.
 
-What pydantic finds in single values comes first; then the parts are held against each other (:mod:`shared.contradictions`),
+What pydantic finds in single values comes first; then :mod:`shared.contradictions` holds the parts against each other,
 also where some values were wrong: those are left out and what depends on them is not held against anything.
 """
 

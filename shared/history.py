@@ -10,20 +10,23 @@ moments, so neither the order of rows nor anything that comes later can change i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from shared.contract import Contract
 from shared.database import Database, quoted
-from shared.past import SHARERS, entities, of_entity, past_of, usual_amount
+from shared.past import SHARERS, WINDOW_DAYS, entities, of_entity, past_of, usual_amount
 
-YEAR = "interval '365 days'"
 PRIOR_CLAIMS = 10
 """Claims of the usual share of fraud that are mixed into an entity's: with few outcomes it says little."""
+PEERS_DAYS = 365
+"""How far back amounts of the same kind are looked at: far enough for a season, not for inflation."""
 LEAST_PEERS = 10
 """Earlier claims of a kind below which no amount is called usual."""
-WORK_MEM = "64MB"
-_BEFORE = "ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"  # moments are grouped, so a row is a moment
+WORK_MEM = "32MB"
+_TABLES = "pg_temp.asked, pg_temp.decided, pg_temp.history"
+_SENT = "FROM claims c WHERE c.revision = 1 AND c.known_at <= %(as_of)s"
+"""Claims as they were first sent."""
 
 
 def remember(database: Database, contract: Contract, rest: str, parameters: dict[str, Any]) -> None:
@@ -38,67 +41,50 @@ def remember(database: Database, contract: Contract, rest: str, parameters: dict
     parameters : dict
         Of the query; ``as_of``, the clock, is among them.
     """
+    named = [f"pg_temp.e{place}" for place in range(len(entities(contract)))]
     with database.transaction():
         database.rows(f"SET LOCAL work_mem = '{WORK_MEM}'")
         database.rows("SET LOCAL jit = off")  # compiling costs more than it saves
-        database.rows("SET LOCAL enable_nestloop = off")  # no table here has statistics that tell its size
-        database.rows("DROP TABLE IF EXISTS pg_temp.asked, pg_temp.decided, pg_temp.history")
+        database.rows("SET LOCAL enable_nestloop = off")  # the planner cannot know how large these tables are
+        database.rows(f"DROP TABLE IF EXISTS {', '.join([_TABLES, *named])}")
         for table, query in _tables(contract, rest):
             database.rows(f"CREATE TEMPORARY TABLE {table} AS {query}", parameters)
             database.rows(f"ANALYZE {table}")
-        database.rows("DROP TABLE asked, decided")
+        database.rows(f"DROP TABLE {', '.join(['pg_temp.asked', 'pg_temp.decided', *named])}")
 
 
 def _tables(contract: Contract, rest: str) -> Iterator[tuple[str, str]]:
-    roles = contract.roles
-    known = {f"e{place}": quoted(entity) for place, entity in enumerate(entities(contract))}
-    named = "".join(f", c.{column} AS {name}" for name, column in known.items())
-    others = {"claimant": roles.claimant, "kind": roles.kind if usual_amount(contract) else None}
-    shown = named + "".join(f", c.{quoted(column)} AS {name}" for name, column in others.items() if column)
-    yield (
-        "asked",
-        "SELECT c.claim_id, CASE WHEN c.revision = 1 THEN c.event_time ELSE least(c.event_time, (SELECT f.event_time "
-        "FROM claims f WHERE f.claim_id = c.claim_id AND f.revision = 1)) END AS at"
-        f"{shown} FROM claims_as_of(%(as_of)s) c {rest}",
-    )
-    # A decision that is taken back counts as it stood until then: each row is what changed.
-    yield (
-        "decided",
-        f"SELECT greatest(o.known_at, c.event_time) AS at, o.known, o.frauds{named} FROM (SELECT claim_id, known_at, "
-        "(lag(is_fraud) OVER w IS NULL)::int AS known, "
-        "is_fraud::int - coalesce(lag(is_fraud) OVER w, false)::int AS frauds FROM outcomes "
-        "WHERE known_at <= %(as_of)s WINDOW w AS (PARTITION BY claim_id ORDER BY known_at, outcome_id)) o "
-        "JOIN claims c ON c.claim_id = o.claim_id AND c.revision = 1 AND c.known_at <= %(as_of)s "
-        "WHERE (o.known, o.frauds) <> (0, 0)",
-    )
+    """Each table's name and query; one after the other, so that no more than one needs memory."""
+    roles, usual = contract.roles, usual_amount(contract)
+    known = {f"e{place}": entity for place, entity in enumerate(entities(contract))}
+    named = "".join(f", c.{quoted(entity)} AS {name}" for name, entity in known.items())
+    yield "asked", _asked(contract, named, rest)
+    yield "decided", _decided(named)
     columns, joins = list[str](), list[str]()
-    for place, entity in enumerate(entities(contract)):
-        told, name = of_entity(contract, entity), f"e{place}"
+    for name, entity in known.items():
+        told = of_entity(contract, entity)
+        yield name, _of_entity(name, entity, roles.claimant, told)
+        joins.append(f"LEFT JOIN {name} ON {name}.entity = q.{name} AND {name}.at = q.at")
         expressions = {
             "claims": f"{name}.claims",
             "days": f"extract(epoch FROM q.at - {name}.last) / 86400",
-            "frauds": f"{name}.frauds",
-            "rate": f"({name}.frauds + {PRIOR_CLAIMS} * u.rate) / ({name}.known + {PRIOR_CLAIMS}) / nullif(u.rate, 0)",
-            "claimants":  # of no garage, least() would say 10
-            f"CASE WHEN {name}.at IS NOT NULL THEN least({name}.claimants - coalesce((p{place}.at < q.at)::int, 0), {SHARERS}) END",
+            # Of no outcome it is 1 to the last bit, whatever is usual on that day.
+            "rate": f"({name}.frauds / nullif(u.rate, 0) + {PRIOR_CLAIMS}) / ({name}.known + {PRIOR_CLAIMS})",
+            # least() passes over what is unknown.
+            "claimants": f"CASE WHEN {name}.at IS NOT NULL THEN "
+            f"least({name}.claimants - coalesce((own_{name}.at < q.at)::int, 0), {SHARERS}) END",
         }
         columns += [expressions[what] for what in told]
-        joins.append(
-            f"LEFT JOIN ({_of_entity(name, known[name], roles.claimant, told)}) {name} "
-            f"ON {name}.entity = q.{name} AND {name}.at = q.at"
-        )
         if "claimants" in told:
+            pairs = _pairs(name, entity, str(roles.claimant))
             joins.append(
-                f"LEFT JOIN ({_pairs(name, known[name], roles.claimant)}) p{place} "
-                f"ON p{place}.entity = q.{name} AND p{place}.claimant = q.claimant"
+                f"LEFT JOIN ({pairs}) own_{name} ON own_{name}.entity = q.{name} AND own_{name}.claimant = q.claimant"
             )
-    if entities(contract) and contract.labelled:
+    if known and contract.labelled:
         joins.append(f"LEFT JOIN ({_USUAL_RATE}) u ON u.day = q.at::date")
-    if usual_amount(contract):
+    if usual:
         columns.append("k.usual")
-        joins.append(
-            f"LEFT JOIN ({_usual_amounts(quoted(str(roles.kind)), quoted(str(roles.amount)))}) k ON k.kind = q.kind AND k.day = q.at::date"
-        )
+        joins.append(f"LEFT JOIN ({_usual_amounts(contract)}) k ON k.kind = q.kind AND k.day = q.at::date")
     if contract.photos:
         columns.append("coalesce(r.photos_reused, 0)")
         joins.append("LEFT JOIN photos_reused_as_of(%(as_of)s) r ON r.claim_id = q.claim_id")
@@ -107,52 +93,86 @@ def _tables(contract: Contract, rest: str) -> Iterator[tuple[str, str]]:
     yield "history", f"SELECT q.claim_id{numbered} FROM asked q {' '.join(joins)}"
 
 
-_FIRST_SENT = "FROM claims c WHERE c.revision = 1 AND c.known_at <= %(as_of)s"
+def _asked(contract: Contract, named: str, rest: str) -> str:
+    roles = contract.roles
+    others = {"claimant": roles.claimant, "kind": roles.kind}
+    named += "".join(f", c.{quoted(column)} AS {name}" for name, column in others.items() if column)
+    first = "SELECT f.event_time FROM claims f WHERE f.claim_id = c.claim_id AND f.revision = 1"
+    at = f"CASE WHEN c.revision = 1 THEN c.event_time ELSE least(c.event_time, ({first})) END"
+    return f"SELECT c.claim_id, {at} AS at{named} FROM claims_as_of(%(as_of)s) c {rest}"
 
 
-def _of_entity(name: str, column: str, claimant: str | None, told: Any) -> str:
-    """What is known of each entity at each moment at which it is asked about."""
-    wanted = f"AND c.{column} IN (SELECT {name} FROM asked)"
-    rows = [
-        f"SELECT c.{column} AS entity, c.event_time AS at, 1 AS claims, 0 AS known, 0 AS frauds, 0 AS claimants {_FIRST_SENT} {wanted}",
-        f"SELECT DISTINCT {name}, at, 0, 0, 0, 0 FROM asked WHERE {name} IS NOT NULL",
-        f"SELECT {name}, at, 0, known, frauds, 0 FROM decided WHERE {name} IN (SELECT {name} FROM asked)",
-    ]
-    if "claimants" in told:
-        rows.append(f"SELECT entity, at, 0, 0, 0, 1 FROM ({_pairs(name, column, claimant)}) pairs")
+def _decided(named: str) -> str:
+    """What changed when an outcome came to be known: one that is taken back counts as it stood until then."""
+    changes = (
+        "SELECT claim_id, known_at, (lag(is_fraud) OVER w IS NULL)::int AS known, "
+        "is_fraud::int - coalesce(lag(is_fraud) OVER w, false)::int AS frauds FROM outcomes "
+        "WHERE known_at <= %(as_of)s WINDOW w AS (PARTITION BY claim_id ORDER BY known_at, outcome_id)"
+    )
     return (
-        "SELECT entity, at, coalesce(sum(sum(claims)::int) OVER year, 0) AS claims, "
-        "max(max(at) FILTER (WHERE claims > 0)) OVER before AS last, coalesce(sum(sum(known)::int) OVER before, 0) AS known, "
-        "coalesce(sum(sum(frauds)::int) OVER before, 0) AS frauds, coalesce(sum(sum(claimants)::int) OVER before, 0) AS claimants "
-        f"FROM ({' UNION ALL '.join(rows)}) rows GROUP BY entity, at "
-        f"WINDOW before AS (PARTITION BY entity {_BEFORE}), year AS (PARTITION BY entity ORDER BY at "
-        f"RANGE BETWEEN {YEAR} PRECEDING AND interval '1 microsecond' PRECEDING)"
+        f"SELECT greatest(o.known_at, c.event_time) AS at, o.known, o.frauds{named} FROM ({changes}) o "
+        "JOIN claims c ON c.claim_id = o.claim_id AND c.revision = 1 AND c.known_at <= %(as_of)s "
+        "WHERE (o.known, o.frauds) <> (0, 0)"
     )
 
 
-def _pairs(name: str, column: str, claimant: str | None) -> str:
-    """When each claimant was first seen with each entity."""
-    who = quoted(str(claimant))
+def _of_entity(name: str, entity: str, claimant: str | None, told: Collection[str]) -> str:
+    """What was known of each entity before each moment at which it is asked about."""
+    wanted = f"IN (SELECT {name} FROM asked)"
+    rows = [
+        f"SELECT {name} AS entity, at, 0 AS claims, 0 AS known, 0 AS frauds, 0 AS claimants, true AS asked "
+        f"FROM asked WHERE {name} IS NOT NULL GROUP BY {name}, at",
+        f"SELECT c.{quoted(entity)}, c.event_time, 1, 0, 0, 0, false {_SENT} AND c.{quoted(entity)} {wanted} "
+        f"AND c.event_time >= (SELECT min(at) FROM asked) - {_days(WINDOW_DAYS)}",
+        f"SELECT {name}, at, 0, known, frauds, 0, false FROM decided WHERE {name} {wanted}",
+    ]
+    if "claimants" in told:
+        rows.append(f"SELECT entity, at, 0, 0, 0, 1, false FROM ({_pairs(name, entity, str(claimant))}) pairs")
+    # A row of the groups is a moment, so the row before is earlier.
     return (
-        f"SELECT c.{column} AS entity, c.{who} AS claimant, min(c.event_time) AS at {_FIRST_SENT} "
-        f"AND c.{column} IN (SELECT {name} FROM asked) AND c.{who} IS NOT NULL GROUP BY 1, 2"
+        "SELECT entity, at, claims, last, known, frauds, claimants FROM (SELECT entity, at, bool_or(asked) AS asked, "
+        "coalesce(sum(sum(claims)::int) OVER lately, 0) AS claims, max(max(at) FILTER (WHERE claims > 0)) OVER lately "
+        "AS last, coalesce(sum(sum(known)::int) OVER before, 0) AS known, "
+        "coalesce(sum(sum(frauds)::int) OVER before, 0) AS frauds, "
+        "coalesce(sum(sum(claimants)::int) OVER before, 0) AS claimants "
+        f"FROM ({' UNION ALL '.join(rows)}) rows GROUP BY entity, at WINDOW "
+        "before AS (PARTITION BY entity ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), "
+        f"lately AS (PARTITION BY entity ORDER BY at RANGE BETWEEN {_days(WINDOW_DAYS)} PRECEDING "
+        "AND interval '1 microsecond' PRECEDING)) moments WHERE asked"
+    )
+
+
+def _pairs(name: str, entity: str, claimant: str) -> str:
+    """When each claimant was first seen with each entity."""
+    return (
+        f"SELECT c.{quoted(entity)} AS entity, c.{quoted(claimant)} AS claimant, min(c.event_time) AS at {_SENT} "
+        f"AND c.{quoted(entity)} IN (SELECT {name} FROM asked) AND c.{quoted(claimant)} IS NOT NULL GROUP BY 1, 2"
     )
 
 
 _USUAL_RATE = (
-    f"SELECT day, sum(sum(frauds)::int) OVER before / nullif(sum(sum(known)::int) OVER before, 0)::float8 AS rate "
+    "SELECT day, (sum(sum(frauds)::int) OVER before)::float8 / nullif(sum(sum(known)::int) OVER before, 0) AS rate "
     "FROM (SELECT at::date AS day, known, frauds FROM decided UNION ALL SELECT DISTINCT at::date, 0, 0 FROM asked) rows "
-    f"GROUP BY day WINDOW before AS ({_BEFORE.replace('BY at', 'BY day')})"
+    "GROUP BY day WINDOW before AS (ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
 )
 
 
-def _usual_amounts(kind: str, amount: str) -> str:
-    """Geometric mean of the amounts of each kind in the year before each day: of amounts, it is near the median."""
+def _usual_amounts(contract: Contract) -> str:
+    """Geometric mean of the amounts of each kind in the year before each day: of amounts, it is near the median.
+
+    In whole millionths of the logarithm, whose sum is the same in any order.
+    """
+    kind, amount = quoted(str(contract.roles.kind)), quoted(str(contract.roles.amount))
     return (
         f"SELECT kind, day, CASE WHEN sum(sum(peers)::int) OVER year >= {LEAST_PEERS} THEN "
         "exp(sum(sum(logs)::bigint) OVER year / sum(sum(peers)::int) OVER year / 1e6) END AS usual FROM ("
-        f"SELECT c.{kind} AS kind, c.event_time::date AS day, count(*) AS peers, sum((ln(c.{amount}) * 1e6)::bigint) AS logs "
-        f"{_FIRST_SENT} AND c.{amount} > 0 GROUP BY 1, 2 "
-        "UNION ALL SELECT DISTINCT kind, at::date, 0, 0 FROM asked) rows GROUP BY kind, day "
-        f"WINDOW year AS (PARTITION BY kind ORDER BY day RANGE BETWEEN {YEAR} PRECEDING AND interval '1 day' PRECEDING)"
+        f"SELECT c.{kind} AS kind, c.event_time::date AS day, count(*) AS peers, "
+        f"sum((ln(c.{amount}) * 1e6)::bigint) AS logs {_SENT} AND c.{amount} > 0 "
+        f"AND c.event_time >= (SELECT min(at)::date FROM asked) - {_days(PEERS_DAYS)} GROUP BY 1, 2 "
+        "UNION ALL SELECT DISTINCT kind, at::date, 0, 0 FROM asked) rows GROUP BY kind, day WINDOW year AS "
+        f"(PARTITION BY kind ORDER BY day RANGE BETWEEN {_days(PEERS_DAYS)} PRECEDING AND interval '1 day' PRECEDING)"
     )
+
+
+def _days(number: int) -> str:
+    return f"interval '{number} days'"

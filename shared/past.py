@@ -8,8 +8,11 @@ from __future__ import annotations
 from shared.contract import PHOTOS_REUSED, Contract
 from shared.contract_parts import DType
 
+WINDOW_DAYS = 90
+"""How far back claims are counted. Over a year, what is neither rare nor frequent, such as the claims of one agent at one
+garage, grew for as long as a book of 14 months had lasted: its model then saw drift in every later week."""
 SHARERS = 10
-"""Other claimants that are counted at most: who has more is an agent or a garage, and further ones tell the date."""
+"""Other claimants that are counted at most: it takes few to tell that something is shared."""
 
 
 def past_of(contract: Contract) -> dict[str, DType]:
@@ -28,15 +31,17 @@ def entities(contract: Contract) -> tuple[str, ...]:
 
 
 def of_entity(contract: Contract, entity: str) -> dict[str, tuple[str, DType]]:
-    """Name and dtype of what is told of an entity: claims, days, frauds, rate and claimants, as far as it can be."""
+    """Name and dtype of what is told of an entity: claims, days, rate and claimants, as far as they can be.
+
+    Other claimants are told of what should be one person's own, such as a phone: of an agent they are mere business.
+    """
     told: dict[str, tuple[str, DType]] = {
-        "claims": (f"{entity}: claims in the year before", "integer"),
-        "days": (f"{entity}: days since the claim before", "number"),
+        "claims": (f"{entity}: claims in the {WINDOW_DAYS} days before", "integer"),
+        "days": (f"{entity}: days since the claim before, up to {WINDOW_DAYS}", "number"),
     }
     if contract.labelled:
-        told["frauds"] = (f"{entity}: frauds known before", "integer")
         told["rate"] = (f"{entity}: share of fraud known before, times the usual", "number")
-    if contract.roles.claimant not in (None, entity):
+    if contract.roles.claimant not in (None, entity) and entity in contract.personal:
         told["claimants"] = (f"{entity}: other claimants before", "integer")
     return told
 

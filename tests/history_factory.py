@@ -26,6 +26,7 @@ def line(name: str = "motor", *, dated: bool = True) -> Contract:
         "happened": {"dtype": "datetime"},
         "claimant": {"dtype": "text"},
         "garage": {"dtype": "category", "nullable": True},
+        "phone": {"dtype": "text", "nullable": True},
         "kind": {"dtype": "category"},
         "amount": {"dtype": "number"},
     }
@@ -33,8 +34,8 @@ def line(name: str = "motor", *, dated: bool = True) -> Contract:
         "id": "claim_id",
         "amount": "amount",
         "claimant": "claimant",
-        "pii": ["claimant"],
-        "entities": ["claimant", "garage"],
+        "pii": ["claimant", "phone"],
+        "entities": ["claimant", "garage", "phone"],
         "kind": "kind",
     }
     if dated:
@@ -85,7 +86,7 @@ class Book:
         return {row[0]: row[1:] for row in self.read(as_of).select("claim_id", *columns).iter_rows()}
 
     def _version(self, claim_id: str, revision: int, day: float, known: float, values: Mapping[str, Any]) -> None:
-        told = {"claimant": "p", "garage": "g", "kind": "hail", "amount": 1.0} | values
+        told = {"claimant": "p", "garage": "g", "phone": "1", "kind": "hail", "amount": 1.0} | values
         self.lines += 1
         self.database.rows(
             "INSERT INTO claims (claim_id, revision, event_time, known_at, file_id, file_line, "
@@ -132,7 +133,7 @@ def plainly(versions: list[Version], decisions: list[Decision], as_of: float) ->
         at = min(version.event, first[claim].event)
         others = [v for v in first.values() if v.event < at]
         ours: dict[str, Any] = {}
-        for entity in ("claimant", "garage"):
+        for entity in ("claimant", "garage", "phone"):
             ours |= _of_entity(entity, version.values, others, _known(first, decisions, at, as_of), at)
         peers = [
             v.values["amount"]
@@ -166,28 +167,28 @@ def _of_entity(
     entity: str, values: Mapping[str, Any], others: list[Version], known: list[tuple[Version, bool, bool]], at: float
 ) -> dict[str, Any]:
     names = (
-        "claims in the year before", "days since the claim before", "frauds known before",
+        "claims in the 90 days before", "days since the claim before, up to 90",
         "share of fraud known before, times the usual",
     )  # fmt: skip
     value = values[entity]
     told: dict[str, Any] = dict.fromkeys(f"{entity}: {name}" for name in names)
-    if entity == "garage":
-        told["garage: other claimants before"] = None
+    if entity == "phone":
+        told["phone: other claimants before"] = None
     if value is None:
         return told
     same = [v for v in others if v.values[entity] == value]
     outcomes = [is_fraud for v, is_fraud, usual in known if not usual and v.values[entity] == value]
     usually = [is_fraud for _, is_fraud, usual in known if usual]
     usual = sum(usually) / len(usually) if usually else 0.0
-    told[f"{entity}: claims in the year before"] = sum(v.event >= at - 365 for v in same)
-    told[f"{entity}: days since the claim before"] = at - max(v.event for v in same) if same else None
-    told[f"{entity}: frauds known before"] = sum(outcomes)
+    lately = [v.event for v in same if v.event >= at - 90]
+    told[f"{entity}: claims in the 90 days before"] = len(lately)
+    told[f"{entity}: days since the claim before, up to 90"] = at - max(lately) if lately else None
     if usual:
         told[f"{entity}: share of fraud known before, times the usual"] = (
             (sum(outcomes) + 10 * usual) / (len(outcomes) + 10) / usual
         )
-    if entity == "garage":
-        told["garage: other claimants before"] = min(
+    if entity == "phone":
+        told["phone: other claimants before"] = min(
             10, len({v.values["claimant"] for v in same} - {values["claimant"]})
         )
     return told

@@ -15,11 +15,12 @@ from shared.past import past_of
 from tests.factories import emptied
 from tests.history_factory import Book, Decision, Version, line, plainly
 
-DAYS = st.sampled_from([0.0, 0.25, 1.0, 1.5, 2.0, 30.0, 200.0, 364.0, 365.0, 365.25, 366.0, 400.0, 401.0])
+DAYS = st.sampled_from([0.0, 0.25, 1.0, 1.5, 2.0, 30.0, 90.0, 91.0, 200.0, 365.0, 365.25, 366.0, 400.0, 401.0])
 VALUES = st.fixed_dictionaries(
     {
         "claimant": st.sampled_from(["p", "q", "r"]),
         "garage": st.sampled_from(["g", "h", None]),
+        "phone": st.sampled_from(["1", "2", None]),
         "kind": st.just("hail"),
         "amount": st.sampled_from([0.0, 1.0, 50.0, 400.0]),
     }

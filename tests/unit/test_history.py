@@ -16,6 +16,7 @@ from tests.factories import emptied
 from tests.history_factory import Book, line
 
 HOME = line("home")
+SHARE = "garage: share of fraud known before, times the usual"
 
 
 @pytest.fixture(name="book")
@@ -26,17 +27,17 @@ def _book(postgres: str) -> Iterator[Book]:
 
 
 def test_claims_of_the_same_garage(book: Book) -> None:
-    """Claims of the year before are counted, by moments strictly earlier; the days are those since the last."""
-    for claim, day in (("a", 0), ("b", 10), ("c", 10), ("d", 10.5), ("e", 366)):
+    """Claims of the 90 days before are counted, by moments strictly earlier; the days are those since the last."""
+    for claim, day in (("a", 0), ("b", 10), ("c", 10), ("d", 10.5), ("e", 91)):
         book.claim(claim, day, garage="g")
     book.claim("other", 5, garage="h")
-    told = book.past("garage: claims in the year before", "garage: days since the claim before")
+    told = book.past("garage: claims in the 90 days before", "garage: days since the claim before, up to 90")
     assert told == {
         "a": (0, None),
         "b": (1, 10.0),
         "c": (1, 10.0),
         "d": (3, 0.5),
-        "e": (3, 355.5),
+        "e": (3, 80.5),
         "other": (0, None),
     }
 
@@ -45,7 +46,7 @@ def test_an_unknown_garage_has_no_past(book: Book) -> None:
     """Where no garage is named, nothing is told of it; it is no garage that many claims share."""
     book.claim("a", 0, garage=None)
     book.claim("b", 1, garage=None)
-    assert book.past("garage: claims in the year before", "garage: frauds known before") == {
+    assert book.past("garage: claims in the 90 days before", SHARE) == {
         "a": (None, None),
         "b": (None, None),
     }
@@ -59,12 +60,11 @@ def test_outcomes_count_once_they_are_known(book: Book) -> None:
     book.outcome("b", 20, is_fraud=False)
     for claim, day, garage in (("early", 20, "g"), ("late", 22, "g"), ("clean", 22, "h"), ("new", 22, "i")):
         book.claim(claim, day, garage=garage)
-    frauds, share = "garage: frauds known before", "garage: share of fraud known before, times the usual"
-    told = book.past(frauds, share)
-    assert told["early"] == (0, None)
-    assert told["late"] == (1, pytest.approx((1 + 10 * 0.5) / 11 / 0.5))
-    assert told["clean"] == (0, pytest.approx((0 + 10 * 0.5) / 11 / 0.5))
-    assert told["new"] == (0, pytest.approx(1.0))
+    told = book.past(SHARE)
+    assert told["early"] == (None,)
+    assert told["late"] == (pytest.approx((1 + 10 * 0.5) / 11 / 0.5),)
+    assert told["clean"] == (pytest.approx((0 + 10 * 0.5) / 11 / 0.5),)
+    assert told["new"] == (1.0,)
 
 
 def test_a_decision_that_is_taken_back(book: Book) -> None:
@@ -74,7 +74,9 @@ def test_a_decision_that_is_taken_back(book: Book) -> None:
     book.outcome("a", 20, is_fraud=False)
     book.claim("b", 15, garage="g")
     book.claim("c", 25, garage="g")
-    assert book.past("garage: frauds known before") == {"a": (0,), "b": (1,), "c": (0,)}
+    book.claim("d", 1, garage="h")
+    book.outcome("d", 2, is_fraud=False)
+    assert book.past(SHARE) == {"a": (None,), "d": (None,), "b": ((1 * 2 + 10) / 11,), "c": (None,)}
 
 
 @pytest.mark.parametrize("known", [-5, 0, 5])
@@ -83,19 +85,21 @@ def test_a_claim_never_sees_its_own_outcome(book: Book, known: float) -> None:
     book.claim("a", 10, garage="g")
     book.outcome("a", 10 + known, is_fraud=True)
     book.correct("a", 30, known=12, garage="g")
-    told = book.past("garage: frauds known before", "garage: claims in the year before")
-    assert told == {"a": (0, 0)}
+    book.claim("b", 0, garage="h")
+    book.outcome("b", 1, is_fraud=True)
+    told = book.past(SHARE, "garage: claims in the 90 days before")
+    assert told["a"] == (1.0, 0)
 
 
 def test_other_claimants(book: Book) -> None:
-    """Claimants seen with a garage before are counted once each, without the claim's own, and ten at most."""
+    """Claimants seen with a phone before are counted once each, without the claim's own, and ten at most."""
     for number in range(13):
-        book.claim(f"a{number:02}", number, garage="g", claimant=f"p{number}")
-        book.claim(f"b{number:02}", number + 0.5, garage="g", claimant=f"p{number}")
-    told = book.past("garage: other claimants before")
+        book.claim(f"a{number:02}", number, phone="1", claimant=f"p{number}")
+        book.claim(f"b{number:02}", number + 0.5, phone="1", claimant=f"p{number}")
+    told = book.past("phone: other claimants before")
     assert [told[f"b{number:02}"][0] for number in range(13)] == [*range(10), 10, 10, 10]
     assert told["a00"] == (0,)
-    assert "claimant: other claimants before" not in book.read().columns
+    assert not {"claimant: other claimants before", "garage: other claimants before"} & {*book.read().columns}
 
 
 def test_amounts_of_the_same_kind(book: Book) -> None:
@@ -115,9 +119,9 @@ def test_corrections_change_no_ones_past(book: Book) -> None:
     """Others count as they were first sent; a corrected claim is asked about by what it is now, at its first event."""
     book.claim("a", 0, garage="g")
     book.claim("b", 10, garage="g")
-    before = book.past("garage: claims in the year before")
+    before = book.past("garage: claims in the 90 days before")
     book.correct("a", 5, known=7, garage="h")
-    after = book.past("garage: claims in the year before")
+    after = book.past("garage: claims in the 90 days before")
     assert before == {"a": (0,), "b": (1,)}
     assert after == {"a": (0,), "b": (1,)}
     assert book.read(as_of=6)["garage"].to_list() == ["g"]
@@ -129,7 +133,7 @@ def test_the_clock(book: Book) -> None:
     book.outcome("a", 10, is_fraud=True)
     book.claim("b", 15, garage="g")
     assert book.read(as_of=12)["claim_id"].to_list() == ["a"]
-    assert book.past("garage: frauds known before", as_of=20)["b"] == (1,)
+    assert book.past(SHARE, as_of=20)["b"] == (pytest.approx(1.0),)
 
 
 def test_batches_read_what_a_whole_read_does(book: Book) -> None:
@@ -153,7 +157,7 @@ def test_two_lines_do_not_mix(book: Book, postgres: str) -> None:
         database.prepare(HOME)
         other = Book(database, HOME)
         other.claim("b", 1, garage="g")
-        assert other.past("garage: claims in the year before") == {"b": (0,)}
+        assert other.past("garage: claims in the 90 days before") == {"b": (0,)}
 
 
 def test_a_line_without_dates_has_no_past(book: Book) -> None:
@@ -169,7 +173,7 @@ def test_a_stage_may_make_its_history(book: Book, stage: Any) -> None:
     """The role of each stage that reads claims may compute their past."""
     book.claim("a", 0, garage="g")
     assert book.database.act_as(role(stage))
-    assert book.past("garage: claims in the year before") == {"a": (0,)}
+    assert book.past("garage: claims in the 90 days before") == {"a": (0,)}
 
 
 def test_without_the_right(book: Book) -> None:
