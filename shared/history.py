@@ -15,7 +15,7 @@ from typing import Any
 
 from shared.contract import Contract
 from shared.database import Database, quoted
-from shared.past import SHARERS, WINDOW_DAYS, entities, of_entity, past_of, usual_amount
+from shared.past import MOST_CLAIMS, SHARERS, WINDOW_DAYS, entities, of_entity, past_of, usual_amount
 
 PRIOR_CLAIMS = 10
 """Claims of the usual share of fraud that are mixed into an entity's: with few outcomes it says little."""
@@ -66,11 +66,12 @@ def _tables(contract: Contract, rest: str) -> Iterator[tuple[str, str]]:
         yield name, _of_entity(name, entity, roles.claimant, told)
         joins.append(f"LEFT JOIN {name} ON {name}.entity = q.{name} AND {name}.at = q.at")
         expressions = {
-            "claims": f"{name}.claims",
-            "days": f"extract(epoch FROM q.at - {name}.last) / 86400",
+            # least() passes over what is unknown.
+            "claims": f"CASE WHEN {name}.at IS NOT NULL THEN least({name}.claims, {MOST_CLAIMS}) END",
+            "days": f"CASE WHEN {name}.last >= q.at - {_days(WINDOW_DAYS)} "
+            f"THEN extract(epoch FROM q.at - {name}.last) / 86400 END",
             # Of no outcome it is 1 to the last bit, whatever is usual on that day.
             "rate": f"({name}.frauds / nullif(u.rate, 0) + {PRIOR_CLAIMS}) / ({name}.known + {PRIOR_CLAIMS})",
-            # least() passes over what is unknown.
             "claimants": f"CASE WHEN {name}.at IS NOT NULL THEN "
             f"least({name}.claimants - coalesce((own_{name}.at < q.at)::int, 0), {SHARERS}) END",
         }
@@ -131,7 +132,7 @@ def _of_entity(name: str, entity: str, claimant: str | None, told: Collection[st
     # A row of the groups is a moment, so the row before is earlier.
     return (
         "SELECT entity, at, claims, last, known, frauds, claimants FROM (SELECT entity, at, bool_or(asked) AS asked, "
-        "coalesce(sum(sum(claims)::int) OVER lately, 0) AS claims, max(max(at) FILTER (WHERE claims > 0)) OVER lately "
+        "coalesce(sum(sum(claims)::int) OVER lately, 0) AS claims, max(max(at) FILTER (WHERE claims > 0)) OVER before "
         "AS last, coalesce(sum(sum(known)::int) OVER before, 0) AS known, "
         "coalesce(sum(sum(frauds)::int) OVER before, 0) AS frauds, "
         "coalesce(sum(sum(claimants)::int) OVER before, 0) AS claimants "
@@ -152,7 +153,8 @@ def _pairs(name: str, entity: str, claimant: str) -> str:
 
 _USUAL_RATE = (
     "SELECT day, (sum(sum(frauds)::int) OVER before)::float8 / nullif(sum(sum(known)::int) OVER before, 0) AS rate "
-    "FROM (SELECT at::date AS day, known, frauds FROM decided UNION ALL SELECT DISTINCT at::date, 0, 0 FROM asked) rows "
+    "FROM (SELECT at::date AS day, known, frauds FROM decided "
+    "UNION ALL SELECT DISTINCT at::date, 0, 0 FROM asked) rows "
     "GROUP BY day WINDOW before AS (ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
 )
 

@@ -9,8 +9,10 @@ from shared.contract import PHOTOS_REUSED, Contract
 from shared.contract_parts import DType
 
 WINDOW_DAYS = 90
-"""How far back claims are counted. Over a year, what is neither rare nor frequent, such as the claims of one agent at one
-garage, grew for as long as a book of 14 months had lasted: its model then saw drift in every later week."""
+"""How far back claims are counted. Over a year, what is neither rare nor frequent, such as the claims of one agent at
+one garage, grew for as long as a book of 14 months had lasted: its model then saw drift in every later week."""
+MOST_CLAIMS = 5
+"""Earlier claims that are counted at most: of a garage that has more they tell the season and how the book grows."""
 SHARERS = 10
 """Other claimants that are counted at most: it takes few to tell that something is shared."""
 
@@ -36,7 +38,7 @@ def of_entity(contract: Contract, entity: str) -> dict[str, tuple[str, DType]]:
     Other claimants are told of what should be one person's own, such as a phone: of an agent they are mere business.
     """
     told: dict[str, tuple[str, DType]] = {
-        "claims": (f"{entity}: claims in the {WINDOW_DAYS} days before", "integer"),
+        "claims": (f"{entity}: claims in the {WINDOW_DAYS} days before, up to {MOST_CLAIMS}", "integer"),
         "days": (f"{entity}: days since the claim before, up to {WINDOW_DAYS}", "number"),
     }
     if contract.labelled:

@@ -167,7 +167,7 @@ def _of_entity(
     entity: str, values: Mapping[str, Any], others: list[Version], known: list[tuple[Version, bool, bool]], at: float
 ) -> dict[str, Any]:
     names = (
-        "claims in the 90 days before", "days since the claim before, up to 90",
+        "claims in the 90 days before, up to 5", "days since the claim before, up to 90",
         "share of fraud known before, times the usual",
     )  # fmt: skip
     value = values[entity]
@@ -181,7 +181,7 @@ def _of_entity(
     usually = [is_fraud for _, is_fraud, usual in known if usual]
     usual = sum(usually) / len(usually) if usually else 0.0
     lately = [v.event for v in same if v.event >= at - 90]
-    told[f"{entity}: claims in the 90 days before"] = len(lately)
+    told[f"{entity}: claims in the 90 days before, up to 5"] = min(5, len(lately))
     told[f"{entity}: days since the claim before, up to 90"] = at - max(lately) if lately else None
     if usual:
         told[f"{entity}: share of fraud known before, times the usual"] = (

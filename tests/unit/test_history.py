@@ -31,7 +31,7 @@ def test_claims_of_the_same_garage(book: Book) -> None:
     for claim, day in (("a", 0), ("b", 10), ("c", 10), ("d", 10.5), ("e", 91)):
         book.claim(claim, day, garage="g")
     book.claim("other", 5, garage="h")
-    told = book.past("garage: claims in the 90 days before", "garage: days since the claim before, up to 90")
+    told = book.past("garage: claims in the 90 days before, up to 5", "garage: days since the claim before, up to 90")
     assert told == {
         "a": (0, None),
         "b": (1, 10.0),
@@ -46,7 +46,7 @@ def test_an_unknown_garage_has_no_past(book: Book) -> None:
     """Where no garage is named, nothing is told of it; it is no garage that many claims share."""
     book.claim("a", 0, garage=None)
     book.claim("b", 1, garage=None)
-    assert book.past("garage: claims in the 90 days before", SHARE) == {
+    assert book.past("garage: claims in the 90 days before, up to 5", SHARE) == {
         "a": (None, None),
         "b": (None, None),
     }
@@ -87,7 +87,7 @@ def test_a_claim_never_sees_its_own_outcome(book: Book, known: float) -> None:
     book.correct("a", 30, known=12, garage="g")
     book.claim("b", 0, garage="h")
     book.outcome("b", 1, is_fraud=True)
-    told = book.past(SHARE, "garage: claims in the 90 days before")
+    told = book.past(SHARE, "garage: claims in the 90 days before, up to 5")
     assert told["a"] == (1.0, 0)
 
 
@@ -119,9 +119,9 @@ def test_corrections_change_no_ones_past(book: Book) -> None:
     """Others count as they were first sent; a corrected claim is asked about by what it is now, at its first event."""
     book.claim("a", 0, garage="g")
     book.claim("b", 10, garage="g")
-    before = book.past("garage: claims in the 90 days before")
+    before = book.past("garage: claims in the 90 days before, up to 5")
     book.correct("a", 5, known=7, garage="h")
-    after = book.past("garage: claims in the 90 days before")
+    after = book.past("garage: claims in the 90 days before, up to 5")
     assert before == {"a": (0,), "b": (1,)}
     assert after == {"a": (0,), "b": (1,)}
     assert book.read(as_of=6)["garage"].to_list() == ["g"]
@@ -157,7 +157,7 @@ def test_two_lines_do_not_mix(book: Book, postgres: str) -> None:
         database.prepare(HOME)
         other = Book(database, HOME)
         other.claim("b", 1, garage="g")
-        assert other.past("garage: claims in the 90 days before") == {"b": (0,)}
+        assert other.past("garage: claims in the 90 days before, up to 5") == {"b": (0,)}
 
 
 def test_a_line_without_dates_has_no_past(book: Book) -> None:
@@ -173,7 +173,7 @@ def test_a_stage_may_make_its_history(book: Book, stage: Any) -> None:
     """The role of each stage that reads claims may compute their past."""
     book.claim("a", 0, garage="g")
     assert book.database.act_as(role(stage))
-    assert book.past("garage: claims in the 90 days before") == {"a": (0,)}
+    assert book.past("garage: claims in the 90 days before, up to 5") == {"a": (0,)}
 
 
 def test_without_the_right(book: Book) -> None:
