@@ -183,10 +183,8 @@ def _of_entity(
     lately = [v.event for v in same if v.event >= at - 90]
     told[f"{entity}: claims in the 90 days before, up to 5"] = min(5, len(lately))
     told[f"{entity}: days since the claim before, up to 90"] = at - max(lately) if lately else None
-    if usual:
-        told[f"{entity}: share of fraud known before, times the usual"] = (
-            (sum(outcomes) + 10 * usual) / (len(outcomes) + 10) / usual
-        )
+    beyond = sum(outcomes) / usual if usual else 0.0
+    told[f"{entity}: share of fraud known before, times the usual"] = (beyond + 10) / (len(outcomes) + 10)
     if entity == "phone":
         told["phone: other claimants before"] = min(
             10, len({v.values["claimant"] for v in same} - {values["claimant"]})

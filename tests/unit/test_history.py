@@ -61,7 +61,7 @@ def test_outcomes_count_once_they_are_known(book: Book) -> None:
     for claim, day, garage in (("early", 20, "g"), ("late", 22, "g"), ("clean", 22, "h"), ("new", 22, "i")):
         book.claim(claim, day, garage=garage)
     told = book.past(SHARE)
-    assert told["early"] == (None,)
+    assert told["early"] == (1.0,)
     assert told["late"] == (pytest.approx((1 + 10 * 0.5) / 11 / 0.5),)
     assert told["clean"] == (pytest.approx((0 + 10 * 0.5) / 11 / 0.5),)
     assert told["new"] == (1.0,)
@@ -76,7 +76,7 @@ def test_a_decision_that_is_taken_back(book: Book) -> None:
     book.claim("c", 25, garage="g")
     book.claim("d", 1, garage="h")
     book.outcome("d", 2, is_fraud=False)
-    assert book.past(SHARE) == {"a": (None,), "d": (None,), "b": ((1 * 2 + 10) / 11,), "c": (None,)}
+    assert book.past(SHARE) == {"a": (1.0,), "d": (1.0,), "b": ((1 * 2 + 10) / 11,), "c": (10 / 11,)}
 
 
 @pytest.mark.parametrize("known", [-5, 0, 5])
