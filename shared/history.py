@@ -71,7 +71,8 @@ def _tables(contract: Contract, rest: str) -> Iterator[tuple[str, str]]:
             "days": f"CASE WHEN {name}.last >= q.at - {_days(WINDOW_DAYS)} "
             f"THEN extract(epoch FROM q.at - {name}.last) / 86400 END",
             # Of no outcome it is 1 to the last bit, whatever is usual on that day, and though nothing is: not a date.
-            "rate": f"(coalesce({name}.frauds / nullif(u.rate, 0), 0) + {PRIOR_CLAIMS}) / ({name}.known + {PRIOR_CLAIMS})",
+            "rate": f"(coalesce({name}.frauds / nullif(u.rate, 0), 0) + {PRIOR_CLAIMS}) "
+            f"/ ({name}.known + {PRIOR_CLAIMS})",
             "claimants": f"CASE WHEN {name}.at IS NOT NULL THEN "
             f"least({name}.claimants - coalesce((own_{name}.at < q.at)::int, 0), {SHARERS}) END",
         }
