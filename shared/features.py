@@ -81,7 +81,8 @@ def features_of(contract: Contract) -> list[Feature]:
         features += [
             Feature(f"days from {one} to {other}", (one, other), "number") for one, other in combinations(dates, 2)
         ]
-    dated = [*dates, *([roles.event_time] if roles.event_time else [])]
+    # A derived date may stand for a whole week or month, whose first weekday tells which of them it was.
+    dated = [name for name in (*dates, roles.event_time) if name and isinstance(contract.known[name], Column)]
     features += [Feature(f"weekday of {name}", (name,), "category", WEEKDAYS) for name in dated]
     for name in past_of(contract):
         if name == usual_amount(contract):
