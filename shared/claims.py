@@ -2,40 +2,74 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import polars as pl
 
-from shared.contract import PHOTOS_REUSED, Contract, DType
+from shared.contract import Contract
+from shared.contract_parts import DType
 from shared.database import Database, quoted
+from shared.history import remember
+from shared.past import past_of
+
+Extra = Mapping[str, tuple[str, DType]]
 
 
 def read_claims(
     database: Database,
     contract: Contract,
-    source: str,
+    rest: str,
     parameters: dict[str, Any],
-    extra: dict[str, tuple[str, DType]] | None = None,
+    extra: Extra | None = None,
+    order: str = "c.claim_id",
 ) -> pl.DataFrame:
-    """Read claims with all that the contract stores of them.
+    """Read claims with all that the contract stores of them, and with their past.
 
     Parameters
     ----------
-    source : str
-        All of the query from ``FROM`` on, in which the claims are named ``c``.
+    rest : str
+        What follows ``FROM claims_as_of(%(as_of)s) c`` in the query: joins, and then conditions.
     parameters : dict
         Of the query; ``as_of``, the clock, is among them.
-    extra : dict, optional
+    extra : mapping, optional
         More columns: SQL expression and dtype by name.
+    order : str
+        What the rows are ordered by.
 
     Returns
     -------
     polars.DataFrame
-        ``claim_id``, ``event_time``, the extra columns, the stored ones, and, where the line has photos,
-        ``photos_reused``: how many of the claim's pictures another claim showed that happened no later. Rows in the
-        query's order.
+        ``claim_id``, ``event_time``, the extra columns, the stored ones and those of :func:`shared.past.past_of`.
     """
-    extra = extra or {}
+    if past_of(contract):
+        remember(database, contract, rest, parameters)
+    query, dtypes = _query(contract, rest, extra or {})
+    return database.frame(f"{query} ORDER BY {order}", dtypes, parameters)
+
+
+def claim_batches(
+    database: Database, contract: Contract, rest: str, parameters: dict[str, Any], extra: Extra, size: int
+) -> Iterator[pl.DataFrame]:
+    """Read claims as :func:`read_claims` does, by their id, some at a time; their past is made once for all of them.
+
+    What comes while they are read is left out.
+    """
+    if past_of(contract):
+        remember(database, contract, rest, parameters)
+        database.rows("CREATE INDEX ON history (claim_id)")
+    query, dtypes = _query(contract, rest, extra)
+    last = ""
+    while True:
+        following = f"{query} AND c.claim_id > %(last)s ORDER BY c.claim_id LIMIT {size}"
+        claims = database.frame(following, dtypes, parameters | {"last": last})
+        if claims.is_empty():
+            return
+        last = claims["claim_id"][-1]
+        yield claims
+
+
+def _query(contract: Contract, rest: str, extra: Extra) -> tuple[str, dict[str, DType]]:
     dtypes: dict[str, DType] = {"claim_id": "text", "event_time": "datetime"}
     dtypes |= {name: dtype for name, (_, dtype) in extra.items()}
     selected = ["c.claim_id", "c.event_time", *(f"{expression} AS {name}" for name, (expression, _) in extra.items())]
@@ -43,12 +77,7 @@ def read_claims(
         if name not in dtypes:
             dtypes[name] = dtype
             selected.append(f"c.{quoted(name)}")
-    claims = database.frame(f"SELECT {', '.join(selected)} {source}", dtypes, parameters)
-    return _with_photos_reused(database, claims, parameters) if contract.photos else claims
-
-
-def _with_photos_reused(database: Database, claims: pl.DataFrame, parameters: dict[str, Any]) -> pl.DataFrame:
-    query = "SELECT claim_id, photos_reused FROM photos_reused_as_of(%(as_of)s)"
-    reused = database.frame(query, {"claim_id": "text", PHOTOS_REUSED: "integer"}, {"as_of": parameters["as_of"]})
-    joined = claims.join(reused, on="claim_id", how="left", maintain_order="left")
-    return joined.with_columns(pl.col(PHOTOS_REUSED).fill_null(0))
+    past = past_of(contract)
+    selected += [f"h.h{place}" for place in range(len(past))]
+    joined = "JOIN history h USING (claim_id) " if past else ""
+    return f"SELECT {', '.join(selected)} FROM claims_as_of(%(as_of)s) c {joined}{rest}", dtypes | past

@@ -9,37 +9,15 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Mapping
-from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from shared.contract_parts import Column, Derived, DType, File, Label, Outcomes, Part, Pull, Reference, Share
 from shared.errors import ConfigError
-
-DType = Literal["integer", "number", "category", "text", "boolean", "date", "datetime"]
-
-POLARS_DTYPES: dict[DType, pl.DataType] = {
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "category": pl.String(),
-    "text": pl.String(),
-    "boolean": pl.Boolean(),
-    "date": pl.Date(),
-    "datetime": pl.Datetime("us", "UTC"),
-}
-
-POSTGRES_TYPES: dict[DType, str] = {
-    "integer": "bigint",
-    "number": "double precision",
-    "category": "text",
-    "text": "text",
-    "boolean": "boolean",
-    "date": "date",
-    "datetime": "timestamptz",
-}
 
 PHOTOS_REUSED = "photos_reused"
 """Column that is read with the claims of a line that has photos; see :func:`shared.claims.read_claims`."""
@@ -50,32 +28,8 @@ RESERVED = frozenset(
 )
 """Columns that Claimsight or Postgres keeps of claims; a contract uses the first three for their roles only."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
 
-
-class _Part(BaseModel):
-    # What stands below a key is its description in the JSON schema, for editors to show.
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class File(_Part):
-    """How the sender writes a file; whether it is CSV, JSON lines or Parquet, or packed by gzip, is seen from it."""
-
-    delimiter: Annotated[str, Field(pattern=r"^[\t -~]$")] = ","
-    """Character between two fields of a CSV file."""
-    quote: Literal['"', "'", ""] = '"'
-    """Character around a field that holds a delimiter; empty where none plays that part."""
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
-    """Encoding of a CSV file."""
-    na_values: tuple[str, ...] = ()
-    """Words that mean "unknown" in every column; an empty cell always does."""
-    reject_limit: Share = 0.1
-    """Share of a file's rows that may break the contract before the whole file goes to quarantine."""
-    quarantine_days: Annotated[int, Field(ge=1)] = 90
-    """Days after which a row in quarantine loses its content; where it stood and what was wrong with it stay."""
-
-
-class Roles(_Part):
+class Roles(Part):
     """Which part a column plays."""
 
     id: str | None = None
@@ -88,6 +42,10 @@ class Roles(_Part):
     """Money at stake."""
     claimant: str | None = None
     """Who claims, a personal column of the claims file: the person whom `etl --forget` erases."""
+    entities: tuple[str, ...] = ()
+    """Columns that name who or what has a history, such as claimant, garage or agent; claims are counted by them."""
+    kind: str | None = None
+    """What sort of claim, such as the peril: an amount is compared with those of earlier claims of the same kind."""
     sensitive: tuple[str, ...] = ()
     """Columns to watch for bias."""
     pii: tuple[str, ...] = ()
@@ -96,126 +54,14 @@ class Roles(_Part):
     """Columns never learnt from."""
 
 
-class Label(_Part):
-    """The outcome, where it stands in the claims file itself."""
-
-    fraud: tuple[str, ...] = ("1",)
-    """Words for fraud."""
-    not_fraud: tuple[str, ...] = ("0",)
-    """Words for no fraud."""
-    delay_days: Annotated[int, Field(ge=0)] = 0
-    """Days from the event until the outcome is known."""
-
-    @property
-    def delay(self) -> timedelta:
-        """Time from a claim's event to the day its label is known."""
-        return timedelta(days=self.delay_days)
-
-
-class Outcomes(_Part):
-    """The outcome, where it comes later in files of its own: one row a decision.
-
-    An outcome is known when its ``known_at`` column says, or else ``delay_days`` after the decision. That should be no
-    less than the sender takes to send it, or a replay sees it before anyone could.
-    """
-
-    id: str = "claim_id"
-    """Header of the claim's id."""
-    label: str = "is_fraud"
-    """Header of the outcome."""
-    decided_at: str = "decided_at"
-    """Header of the time of the decision."""
-    known_at: str | None = None
-    """Header of the time at which the outcome was known."""
-    delay_days: Annotated[int, Field(ge=0)] = 0
-    """Where no column says: days from the decision until it was known, at least as long as it takes to send."""
-    source: str | None = None
-    """Header of who decided."""
-    fraud: tuple[str, ...] = ("Y",)
-    """Words for fraud."""
-    not_fraud: tuple[str, ...] = ("N",)
-    """Words for no fraud."""
-
-
-class Column(_Part):
-    """One column of the sender's file."""
-
-    dtype: DType
-    """What its cells are."""
-    source: str | None = None
-    """Header in the file, where the column shall have another name."""
-    nullable: bool = False
-    """Whether a cell may be empty or unknown."""
-    na_values: tuple[str, ...] = ()
-    """Words that mean "unknown" in this column."""
-    min: float | date | None = None
-    """Smallest value that is kept."""
-    max: float | date | None = None
-    """Largest value that is kept."""
-    levels: tuple[str, ...] = ()
-    """All that a category may be; without them anything goes."""
-    ordered: bool = False
-    """Whether the levels stand in their order, from first to last."""
-    format: str | None = None
-    """Of a date or datetime that is not ISO 8601, as in strftime."""
-    unit: str = ""
-    """Unit, such as EUR; a whole number with a unit is an amount, not an identifier."""
-    meaning: str = ""
-    """In words."""
-
-
-class Reference(_Part):
-    """A table that claims are joined to by a key, in files of its own, such as agents or policies."""
-
-    key: str
-    """Column of the claims that is looked up."""
-    id: str | None = None
-    """Header of the key in the table's files; the key's own where none is given."""
-    required: bool = False
-    """Whether a claim whose key is not in the table goes to quarantine; else what the table would tell is unknown."""
-    columns: Annotated[dict[str, Column], Field(min_length=1)]
-    """What the table adds to a claim."""
-
-
-class Pull(_Part):
-    """A table or query of a Postgres database of the business, pulled on every run by a column that grows."""
-
-    feed: str = "claims"
-    """What its rows are: `claims`, `outcomes`, or `reference/NAME`."""
-    table: str | None = None
-    """Table or view, as `schema.table`; or give a query."""
-    query: str | None = None
-    """One SELECT whose columns have the names that a file's header would have."""
-    watermark: Annotated[str, Field(min_length=1)]
-    """Column that grows whenever a row is written or changed: a timestamp, or a whole number from a sequence."""
-    overlap: Annotated[int, Field(ge=0, le=10**9)] | None = None
-    """How far below the watermark each pull looks again: minutes of a timestamp (60 where not given), or units of a
-    number (10,000)."""
-
-
-class Derived(_Part):
-    """A column made from others by a Polars SQL expression."""
-
-    dtype: DType
-    """What its values are."""
-    sql: str
-    """Expression over the columns of the file and of reference tables, evaluated row by row."""
-    nullable: bool = False
-    """Whether a row from which it cannot be made is kept."""
-    unit: str = ""
-    """Unit, such as EUR."""
-    meaning: str = ""
-    """In words."""
-
-
-class Features(_Part):
+class Features(Part):
     """What train may look at beyond its own rules."""
 
-    allow: dict[str, Annotated[str, Field(min_length=10)]] = {}
+    allow: dict[str, Annotated[str, Field(min_length=10)]] = Field(default={})
     """Columns let in though train suspects them, each with the reason."""
 
 
-class Gates(_Part):
+class Gates(Part):
     """What a challenger must show on the judged window before it is promoted."""
 
     min_frauds: Annotated[int, Field(ge=1)] = 20
@@ -230,7 +76,7 @@ class Gates(_Part):
     """Of |log(expected frauds / actual frauds)|; 0.7 is a factor of two."""
 
 
-class Review(_Part):
+class Review(Part):
     """What the investigators can do, and what it costs."""
 
     capacity_per_week: Annotated[int, Field(ge=1)] = 10
@@ -239,7 +85,7 @@ class Review(_Part):
     """Of one investigation."""
 
 
-class Training(_Part):
+class Training(Part):
     """When there is something new to learn, and how much of it is kept back to judge."""
 
     judged_share: Annotated[float, Field(gt=0, lt=0.9)] = 0.25
@@ -249,7 +95,7 @@ class Training(_Part):
     """Outcomes that must have come since the last training for the next."""
 
 
-class Drift(_Part):
+class Drift(Part):
     """When a shift is worth a word, and when it is worth a new model."""
 
     window_days: Annotated[int, Field(ge=1)] = 28
@@ -262,7 +108,7 @@ class Drift(_Part):
     """Claims that a window needs to be measured."""
 
 
-class Contract(_Part):
+class Contract(Part):
     """What a team says of its claims; see ``docs/contract.md``.
 
     Build it with :func:`load`, which names every mistake of the file at once.
@@ -278,11 +124,11 @@ class Contract(_Part):
     outcomes: Outcomes | None = None
     columns: Annotated[dict[str, Column], Field(min_length=1)]
     """Columns of the claims file that matter, by name."""
-    reference: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Reference] = {}
+    reference: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Reference] = Field(default={})
     """Tables that claims are joined to, by name."""
-    pull: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Pull] = {}
+    pull: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")], Pull] = Field(default={})
     """What is pulled from a database, by name."""
-    derived: dict[str, Derived] = {}
+    derived: dict[str, Derived] = Field(default={})
     """Columns made from others, by name."""
     photos: bool = False
     """Whether photos come, below ``photos/<claim id>/``: those that another claim has shown are a feature."""
@@ -304,7 +150,7 @@ class Contract(_Part):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         """Hold the parts against each other; raise one error that holds every contradiction."""
-        from shared.contract_mistakes import ContradictionsError, contradictions
+        from shared.contradictions import ContradictionsError, contradictions
 
         if found := contradictions(self):
             raise ContradictionsError(found)

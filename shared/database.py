@@ -22,7 +22,8 @@ from psycopg.rows import dict_row
 
 from shared import grants
 from shared.choreography import STAGES
-from shared.contract import POLARS_DTYPES, POSTGRES_TYPES, Contract, DType
+from shared.contract import Contract
+from shared.contract_parts import POLARS_DTYPES, POSTGRES_TYPES, DType
 from shared.errors import ConfigError, Stopped, TransientError
 
 CONNECT_ATTEMPTS = 4

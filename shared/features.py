@@ -1,27 +1,33 @@
 """From a claim's columns to what a model sees; the one place for train, evaluate, score and drift.
 
-A feature is a number, an ordered level (its rank) or a category. Each can be put into bins: one code for "missing", one
-for "never seen in training", and the rest by quantile or level, so that leak checks, weights of evidence and drift all
-speak of the same groups.
+A feature is a number, an ordered level (its rank) or a category, made from columns of the claim and from what was known
+before it (:mod:`shared.past`). Each can be put into bins: one code for "missing", one for "never seen in training", and
+the rest by quantile or level, so that leak checks, weights of evidence and drift all speak of the same groups.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shared.contract import PHOTOS_REUSED, Column, Contract
+from shared.contract import Contract
+from shared.contract_parts import Column
+from shared.past import past_of, usual_amount
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 UNSEEN, MISSING, FIRST_BIN = 0, 1, 2
 DAY_SECONDS = 86_400.0
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+PAIRED_DATES = 5
+"""Dates of a claim, beside its event, up to which the days between each two of them are features: ten at most."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Feature:
         Columns it is made from.
     kind : {'number', 'ordered', 'category'}
     levels : tuple of str
-        For an ordered one, its levels from first to last.
+        For an ordered one, its levels from first to last; for a weekday, the seven of them.
     """
 
     name: str
@@ -44,29 +50,47 @@ class Feature:
     kind: Literal["number", "ordered", "category"]
     levels: tuple[str, ...] = ()
 
+    @property
+    def recurs(self) -> bool:
+        """Whether it comes again though the date tells it, as a weekday does."""
+        return self.levels == WEEKDAYS
+
 
 def features_of(contract: Contract) -> list[Feature]:
-    """Features that a contract's columns offer, in its order; then, where there are photos, how many were used before.
+    """Features that a contract's columns offer, in its order; then those of what was known before the claim.
 
-    Left out are the label, the time of the event, and what the contract calls the id, ignored or personal. A date is
-    seen as the days from it to the event.
+    Left out are the label, the time of the event, and what the contract calls the id, ignored or personal; these may
+    have a history all the same. A date is seen as the days from it to the event and to other dates, and as its weekday.
     """
     roles = contract.roles
     hidden = {roles.id, roles.event_time, roles.label, *roles.ignore} | contract.personal
-    features = []
+    features, dates = [], []
     for name, dtype in contract.stored.items():
         if name in hidden:
             continue
         column = contract.known[name]
         if dtype in ("date", "datetime"):
+            dates.append(name)
             if roles.event_time is not None:  # else there is no event to count the days to
                 features.append(Feature(f"days from {name}", (name, roles.event_time), "number"))
         elif isinstance(column, Column) and column.ordered:
             features.append(Feature(name, (name,), "ordered", column.levels))
         else:
             features.append(Feature(name, (name,), "category" if dtype in ("category", "text") else "number"))
-    if contract.photos:
-        features.append(Feature(PHOTOS_REUSED, (PHOTOS_REUSED,), "number"))
+    if len(dates) <= PAIRED_DATES:
+        features += [
+            Feature(f"days from {one} to {other}", (one, other), "number") for one, other in combinations(dates, 2)
+        ]
+    # A derived date may stand for a whole week or month, whose first weekday tells which of them it was.
+    dated = [name for name in (*dates, roles.event_time) if name and isinstance(contract.known[name], Column)]
+    features += [Feature(f"weekday of {name}", (name,), "category", WEEKDAYS) for name in dated]
+    for name in past_of(contract):
+        if name == usual_amount(contract):
+            features.append(
+                Feature(f"{roles.amount}, times the usual of its {roles.kind}", (str(roles.amount), name), "number")
+            )
+        else:
+            features.append(Feature(name, (name,), "number"))
     return features
 
 
@@ -76,7 +100,7 @@ def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
     Parameters
     ----------
     claims : polars.DataFrame
-        ``event_time`` and the features' source columns.
+        The features' source columns.
 
     Returns
     -------
@@ -88,16 +112,20 @@ def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
 
 
 def _value(feature: Feature, claims: pl.DataFrame) -> pl.Expr:
-    column = pl.col(feature.sources[0])
+    first, *further = map(pl.col, feature.sources)
+    if feature.recurs:
+        return (first.dt.weekday() - 1).replace_strict(dict(enumerate(WEEKDAYS)), default=None, return_dtype=pl.String)
     if feature.kind == "category":
-        return column.cast(pl.String)
+        return first.cast(pl.String)
     if feature.kind == "ordered":
         ranks = {level: float(rank) for rank, level in enumerate(feature.levels)}
-        return column.replace_strict(ranks, default=None, return_dtype=pl.Float64)
+        return first.replace_strict(ranks, default=None, return_dtype=pl.Float64)
     if claims.schema[feature.sources[0]].is_temporal():
-        moment = column.cast(pl.Datetime("us", "UTC"))
-        return (pl.col("event_time") - moment).dt.total_seconds(fractional=True) / DAY_SECONDS
-    number = column.cast(pl.Float64)
+        begin, end = (column.cast(pl.Datetime("us", "UTC")) for column in (first, *further))
+        return (end - begin).dt.total_seconds(fractional=True) / DAY_SECONDS
+    number = first.cast(pl.Float64)
+    for usual in further:
+        number = number / usual
     return pl.when(number.is_finite()).then(number)
 
 

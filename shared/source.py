@@ -16,7 +16,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from shared.contract import Pull
+from shared.contract_parts import Pull
 from shared.database import connect, in_one_line, is_refusal
 from shared.errors import ConfigError, TransientError
 

@@ -22,7 +22,7 @@ import psycopg
 
 from deploy.benchmarks.figure import Figure
 from deploy.local import embedded
-from shared.contract import DType
+from shared.contract_parts import DType
 
 CLAIMS, MANY_CLAIMS = 1_000_000, 5_000_000
 TRIALS = 3

@@ -73,8 +73,8 @@ def claims_of(job: Job, window: Window) -> pl.DataFrame:
     return read_claims(
         job.database,
         job.contract,
-        "FROM claims_as_of(%(as_of)s) c LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
-        "WHERE c.event_time > %(start)s AND c.event_time <= %(end)s ORDER BY c.claim_id",
+        "LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
+        "WHERE c.event_time > %(start)s AND c.event_time <= %(end)s",
         {"as_of": job.as_of, "start": window.start, "end": window.end},
         {"is_fraud": ("o.is_fraud", "boolean")},
     )

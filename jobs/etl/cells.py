@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from shared.contract import POLARS_DTYPES, Column
+from shared.contract_parts import POLARS_DTYPES, Column
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _MOST_DIFFERENT = 0.5

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from jobs.etl.rows import MOST_BROKEN
-from shared.contract import File
+from shared.contract_parts import File
 
 _LINE = re.compile(b"[^\r\n]*+(?:\r\n|[\r\n])?")
 

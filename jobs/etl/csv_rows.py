@@ -31,7 +31,7 @@ from jobs.etl.rows import (
     numbers,
     some,
 )
-from shared.contract import File
+from shared.contract_parts import File
 
 BLOCK_BYTES = 8 << 20
 """Bytes of the file that are read at once."""

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import polars as pl
 
 from jobs.etl.rows import MOST_BROKEN, Batch, Stream, UnreadableFileError, broken_rows, numbers, some, whole_lines
-from shared.contract import File
+from shared.contract_parts import File
 
 BLOCK_BYTES = 4 << 20
 """Bytes of the file that are read at once, and of the longest line; as objects they can take twenty times as much."""

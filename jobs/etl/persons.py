@@ -12,7 +12,8 @@ from jobs.etl.cells import judge
 from jobs.etl.clean import outcome_columns
 from jobs.etl.rows import Batch
 from jobs.etl.store import Feed
-from shared.contract import Column, Contract
+from shared.contract import Contract
+from shared.contract_parts import Column
 from shared.errors import ConfigError
 from shared.job import Job
 from shared.pseudonyms import Pseudonyms

@@ -22,7 +22,8 @@ import pyarrow as pa
 
 from jobs.etl.load import Loaded, load_file
 from jobs.etl.store import Feed, Kind, feeds
-from shared.contract import Contract, File, load
+from shared.contract import Contract, load
+from shared.contract_parts import File
 from shared.database import Database
 from shared.errors import ClaimsightError, ConfigError
 from shared.job import Job

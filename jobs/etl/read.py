@@ -16,7 +16,7 @@ import polars as pl
 
 from jobs.etl import csv_rows, gzip_stream, json_rows, parquet_rows
 from jobs.etl.rows import BOM, Batch, LackingColumnsError, Stream, UnreadableFileError, as_text, whole_lines
-from shared.contract import File
+from shared.contract_parts import File
 
 __all__ = [
     "Batch",

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from shared.contract import File
+from shared.contract_parts import File
 
 LONGEST_ROW = 16 << 20
 """Bytes after which a row that has not ended is given up, so that no file can fill the memory."""

@@ -82,16 +82,16 @@ def window(job: Job, unlearnt: Unlearnt) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        ``claim_id``, ``event_time``, ``is_fraud`` (null where unknown) and the stored columns.
+        ``claim_id``, ``event_time``, ``is_fraud`` (null where unknown), the stored columns and those of the past.
     """
     return read_claims(
         job.database,
         job.contract,
-        "FROM claims_as_of(%(as_of)s) c LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
+        "LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
         # A correction may have moved a claim that was learnt from to a later day.
         "WHERE (%(after)s::timestamptz IS NULL OR (c.event_time > %(after)s AND c.claim_id NOT IN "
         "(SELECT e.claim_id FROM claims_as_of(%(after)s) e WHERE e.superseded_at IS NOT NULL))) "
-        f"AND {SPLIT_DRAW} < %(below)s ORDER BY c.claim_id",
+        f"AND {SPLIT_DRAW} < %(below)s",
         {"as_of": job.as_of, "after": unlearnt.after, "below": (unlearnt.below or 1.0) * DRAWS},
         {"is_fraud": ("o.is_fraud", "boolean")},
     )

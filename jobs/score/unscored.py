@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
-from shared.claims import read_claims
+from shared.claims import Extra, claim_batches
 from shared.draws import AUDIT_DRAW
 from shared.job import Job
 
@@ -25,9 +26,9 @@ class Scores:
 
     @property
     def missing(self) -> str:
-        """All of a query from FROM on: claims ``c`` that a model has not scored."""
+        """Condition on claims ``c``: those that a model has not scored."""
         return (
-            f"FROM claims_as_of(%(as_of)s) c WHERE NOT EXISTS (SELECT FROM {self.table} p "
+            f"WHERE NOT EXISTS (SELECT FROM {self.table} p "
             f"WHERE p.claim_id = c.claim_id AND p.model_version = %(version)s AND {self.counts})"
         )
 
@@ -45,30 +46,21 @@ def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Deci
         Reads the model and gives what scores a batch; asked only where there is something to score.
     """
     scored, decide = 0, None
-    while _waiting(job, scores, version):
-        decide, last = decide or decider(), ""
-        while not (claims := _batch(job, scores, version, last)).is_empty():
+    values = {"as_of": job.as_of, "version": version}
+    draw: Extra = {"draw": (AUDIT_DRAW, "integer")}
+    while _waiting(job, scores, values):
+        decide = decide or decider()
+        for claims in claim_batches(job.database, job.contract, scores.missing, values, draw, BATCH):
             _record(job, scores, version, decide(claims))
-            scored, last = scored + claims.height, claims["claim_id"][-1]
+            scored += claims.height
     return scored
 
 
-def _waiting(job: Job, scores: Scores, version: int) -> bool:
+def _waiting(job: Job, scores: Scores, values: dict[str, Any]) -> bool:
     # Without statistics, as after a first load, Postgres would hold each claim against each score.
     job.database.rows("SET enable_nestloop = off")
-    values = {"as_of": job.as_of, "version": version}
-    return bool(job.database.rows(f"SELECT EXISTS (SELECT {scores.missing}) AS waiting", values)[0]["waiting"])
-
-
-def _batch(job: Job, scores: Scores, version: int, last: str) -> pl.DataFrame:
-    """Unscored claims behind one, by id: ``claim_id``, ``event_time``, ``draw`` (for audits) and the stored columns."""
-    return read_claims(
-        job.database,
-        job.contract,
-        f"{scores.missing} AND c.claim_id > %(last)s ORDER BY c.claim_id LIMIT {BATCH}",
-        {"as_of": job.as_of, "version": version, "last": last},
-        {"draw": (AUDIT_DRAW, "integer")},
-    )
+    query = f"SELECT EXISTS (SELECT FROM claims_as_of(%(as_of)s) c {scores.missing}) AS waiting"
+    return bool(job.database.rows(query, values)[0]["waiting"])
 
 
 def _record(job: Job, scores: Scores, version: int, decided: pl.DataFrame) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import polars as pl
 
 from jobs.train.folds import Fold, forward_auc
-from shared.contract import PHOTOS_REUSED, Contract
+from shared.contract import Contract
 from shared.features import Bins, Codes, Feature, Floats
 from shared.metrics import wilson
+from shared.past import past_of
 
 IDENTIFIER_SHARE = 0.9
 """Different values a claim from which a category names claims rather than groups them."""
@@ -75,10 +76,11 @@ def suspected_leaks(
         In the contract's order, those the contract lets in among them.
     """
     findings = identifiers(claims, contract)
-    named = {finding.column for finding in findings}
+    # What is made of what stood before the claim cannot know its outcome better than it may.
+    named = {finding.column for finding in findings} | past_of(contract).keys()
     for feature in features:
         column = feature.sources[0]
-        if column in named or column == PHOTOS_REUSED:  # made of what stood before the claim; it cannot know better
+        if column in named:
             continue
         if evidence := _tells_label(feature, known[feature.name], y, folds):
             findings.append(Finding(column, "leak", evidence))
@@ -113,6 +115,8 @@ def time_bound(features: Sequence[Feature], known: pl.DataFrame, days: Codes, se
     clocks = [clock.astype(np.int32) for clock in (np.unique(days, return_inverse=True)[1], first // TIME_BLOCK)]
     findings = []
     for feature in features:
+        if feature.recurs:
+            continue
         column = known[feature.name]
         codes = Bins.of(feature, column, TIME_BINS).codes(column)
         explained = max((_explained(codes, clock, random) for clock in clocks), default=0.0)

@@ -86,15 +86,14 @@ def snapshot(job: Job, cut: Windows) -> pl.DataFrame:
     Returns
     -------
     polars.DataFrame
-        ``claim_id``, ``revision``, ``event_time``, ``is_fraud``, ``known_at`` (of the outcome), ``draw`` and the stored
-        columns.
+        ``claim_id``, ``revision``, ``event_time``, ``is_fraud``, ``known_at`` (of the outcome), ``draw``, the stored
+        columns and those of the past.
     """
     drawn = cut.judged_share is not None
     return read_claims(
         job.database,
         job.contract,
-        "FROM claims_as_of(%(as_of)s) c JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
-        f"WHERE {SPLIT_DRAW} >= %(first)s ORDER BY c.event_time, c.claim_id",
+        f"JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) WHERE {SPLIT_DRAW} >= %(first)s",
         {"as_of": job.as_of if drawn else cut.train_end, "first": (cut.judged_share or 0.0) * DRAWS},
         {
             "draw": (SPLIT_DRAW, "integer"),
@@ -102,6 +101,7 @@ def snapshot(job: Job, cut: Windows) -> pl.DataFrame:
             "is_fraud": ("o.is_fraud", "boolean"),
             "known_at": ("o.known_at", "datetime"),
         },
+        order="c.event_time, c.claim_id",
     )
 
 
@@ -110,9 +110,10 @@ def book(job: Job) -> pl.DataFrame:
     return read_claims(
         job.database,
         job.contract,
-        "FROM claims_as_of(%(as_of)s) c ORDER BY c.event_time, c.claim_id",
+        "",
         {"as_of": job.as_of},
         {"revision": ("c.revision", "integer")},
+        order="c.event_time, c.claim_id",
     )
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from jobs.etl import csv_rows, json_rows, read
 from jobs.etl.clean import clean_claims, clean_outcomes
 from jobs.etl.read import UnreadableFileError
-from shared.contract import POLARS_DTYPES, File
+from shared.contract_parts import POLARS_DTYPES, File
 from tests.factories import CLAIM, OUTCOMES, cells, contract, with_outcomes
 
 DERIVED = {

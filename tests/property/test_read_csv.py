@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jobs.etl import csv_lines, csv_rows
-from shared.contract import File
+from shared.contract_parts import File
 
 NAMES = ["a", "b", "c"]
 Rows = tuple[list[tuple[int, tuple[bytes, ...]]], list[tuple[int, str, str]]]

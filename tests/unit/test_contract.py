@@ -9,6 +9,7 @@ import pytest
 
 from shared.contract import Contract, load
 from shared.errors import ConfigError
+from shared.past import past_of
 from tests.factories import MOTOR, ROOT
 
 
@@ -90,6 +91,41 @@ def test_all_contradictions_at_once(tmp_path: Path) -> None:
         "derived.gone.sql: no column 'elsewhere'",
     ):
         assert any(words in problem for problem in problems), (words, problems)
+
+
+@pytest.mark.parametrize(
+    ("roles", "says"),
+    [
+        ('entities = ["nobody"]', "roles.entities: no column 'nobody'"),
+        ('entities = ["claim"]', "roles.entities: 'claim' is the id"),
+        ('entities = ["fraud"]', "roles.entities: 'fraud' is the label"),
+        (
+            'entities = ["miles"]',
+            "roles.entities: 'miles' must be a category, a text, or a whole number without a unit",
+        ),
+        ('entities = ["lost_on"]', "roles.entities: 'lost_on' must be a category"),
+        ('entities = ["note", "note"]', "roles.entities: 'note' stands there twice"),
+        ('kind = "peril"', "roles.kind: goes with roles.amount"),
+        ('kind = "amount"\namount = "amount"', "roles.kind: 'amount' must be a category"),
+        ('kind = "perils"\namount = "amount"', "roles.kind: no column 'perils'; did you mean 'peril'?"),
+    ],
+)
+def test_what_has_no_history(tmp_path: Path, roles: str, says: str) -> None:
+    """What cannot name who takes part in claims, or sort them, is one line."""
+    text = MOTOR.replace('label = "fraud"', f'label = "fraud"\n{roles}')
+    (problem,) = _problems(tmp_path, text + 'miles = { dtype = "integer", unit = "miles" }\n')
+    assert says in problem
+
+
+def test_names_of_the_past_are_taken(tmp_path: Path) -> None:
+    """A column that has the name of what is told of the past is one line; personal and ignored ones may have a past."""
+    text = MOTOR.replace(
+        'label = "fraud"', 'label = "fraud"\nentities = ["note", "count"]\npii = ["note"]\nignore = ["count"]'
+    )
+    (tmp_path / "contract.toml").write_text(text)
+    name = next(iter(past_of(load(tmp_path / "contract.toml"))))
+    (problem,) = _problems(tmp_path, text + f'"{name}" = {{ dtype = "integer" }}\n')
+    assert "is that of what is told of the past" in problem
 
 
 @pytest.mark.parametrize("name", ["claimsight", "pg_claims", "information_schema", "public"])

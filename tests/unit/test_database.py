@@ -13,7 +13,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from shared.contract import POLARS_DTYPES, DType
+from shared.contract_parts import POLARS_DTYPES, DType
 from shared.database import Database, quoted
 from shared.errors import ConfigError, Stopped, TransientError
 from tests.factories import contract, emptied

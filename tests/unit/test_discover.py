@@ -98,6 +98,22 @@ def test_policy_claims(real_claims: Path, tmp_path: Path) -> None:
     assert "no outcome was found" in shown
 
 
+def test_who_has_a_history(tmp_path: Path) -> None:
+    """What may stand in several claims is proposed as an entity, what sorts them as their kind, with the reason."""
+    draw = random.Random(2)
+    rows = motor(
+        customer_id=lambda _: f"K{draw.randrange(300)}",
+        garage_id=lambda _: f"G{draw.randrange(20)}",
+        phone=lambda _: f"+999{draw.randrange(200):09}",
+        vehicle_type=lambda _: draw.choice(["car", "van", "bike"]),
+    )
+    contract, text, shown = drafted(write(tmp_path / "claims.csv", rows), tmp_path)
+    assert set(contract.roles.entities) == {"customer_id", "garage_id", "phone"}
+    assert contract.roles.kind == "peril"
+    assert "\"garage_id\", # may stand in several claims; its header says 'garage'" in text
+    assert "entities" in shown
+
+
 @pytest.mark.parametrize("name", ["employee_data.csv", "vendor_data.csv"])
 def test_tables_that_are_no_claims(real_claims: Path, tmp_path: Path, name: str) -> None:
     """Of agents and vendors it is said that these do not look like claims, and what they are good for."""

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, features_of, values, weights_of_evidence
+from shared.past import past_of
 from tests import claims_factory
 from tests.claims_factory import ODD
 
@@ -20,8 +21,11 @@ def test_features_leave_out_what_names_or_dates_a_claim() -> None:
     text = claims_factory.GARAGE.replace("[outcomes]", 'pii = ["age"]\nignore = ["workshop"]\n\n[outcomes]')
     text += '\n[derived.decade]\ndtype = "integer"\nsql = "age / 10"\n'
     found = features_of(claims_factory.contract(text))
-    assert [feature.name for feature in found] == ["amount", ODD, "size", "days from bought"]
-    assert [feature.kind for feature in found] == ["number", "category", "ordered", "number"]
+    assert [feature.name for feature in found] == [
+        *("amount", ODD, "size", "days from bought", "weekday of bought", "weekday of event_time"),
+    ]
+    kinds = ["number", "category", "ordered", "number", "category", "category"]
+    assert [feature.kind for feature in found] == kinds
 
 
 def test_values_keep_rows_and_turn_what_is_unknown_into_null() -> None:
@@ -40,7 +44,48 @@ def test_values_keep_rows_and_turn_what_is_unknown_into_null() -> None:
         "amount": [1.5, None, None, None],
         "size": [2.0, None, 0.0, None],
         "days from bought": [29.0, None, -1.0, 0.0],
+        "weekday of bought": ["Thursday", None, "Saturday", "Friday"],
+        "weekday of event_time": ["Friday"] * 4,
     }
+
+
+def test_days_between_dates_and_amounts_against_the_usual() -> None:
+    """Days are counted between each two dates, if there are few; an amount is a multiple of what is usual."""
+    text = claims_factory.GARAGE.replace("[outcomes]", 'amount = "amount"\nkind = "workshop"\n\n[outcomes]')
+    more = "".join(f'day{number} = {{ dtype = "date" }}\n' for number in range(5))
+    few = {
+        feature.name: feature for feature in features_of(claims_factory.contract(text + 'sold = { dtype = "date" }\n'))
+    }
+    many = [feature.name for feature in features_of(claims_factory.contract(text + more))]
+    assert not [name for name in many if name.startswith("days from bought to")]
+    asked = [few["days from bought to sold"], few["amount, times the usual of its workshop"]]
+    claims = pl.DataFrame(
+        {
+            "bought": [date(2024, 2, 1), None, date(2024, 3, 2)],
+            "sold": [date(2024, 2, 3), date(2024, 2, 3), date(2024, 3, 1)],
+            "amount": [100.0, 100.0, 100.0],
+            "workshop: usual amount": [50.0, 0.0, None],
+        }
+    )
+    assert values(claims, asked).rows() == [(2.0, 2.0), (None, None), (-1.0, None)]
+
+
+def test_unseen_and_missing_are_alike_in_train_and_score() -> None:
+    """What a level or an unknown past becomes hangs on the claim alone, not on the claims it is read with."""
+    contract = claims_factory.contract(
+        claims_factory.GARAGE.replace("[outcomes]", 'entities = ["workshop"]\n\n[outcomes]')
+    )
+    features = features_of(contract)
+    past = {name: pl.Series([1.0, None, 3.0] * 10) for name in past_of(contract)}
+    claims = claims_factory.claims(30).with_columns(**past)
+    whole = values(claims, features)
+    assert values(claims[7:8].with_columns(size=pl.lit("never")), features)["size"].to_list() == [None]
+    for place in range(3):
+        assert values(claims[place : place + 1], features).equals(whole[place : place + 1])
+    for feature in features:
+        bins = Bins.of(feature, whole[feature.name], 5)
+        alone = [int(bins.codes(whole[feature.name][place : place + 1])[0]) for place in range(30)]
+        assert alone == bins.codes(whole[feature.name]).tolist()
 
 
 def test_odd_levels_are_taken_literally() -> None:

@@ -64,8 +64,7 @@ class Etl:
 
     def reused(self, as_of: datetime = AS_OF) -> dict[str, int]:
         """Pictures of each claim that another had shown, as a stage would read them."""
-        source = "FROM claims_as_of(%(as_of)s) c ORDER BY c.claim_id DESC"
-        claims = read_claims(self.database, MOTOR, source, {"as_of": as_of})
+        claims = read_claims(self.database, MOTOR, "", {"as_of": as_of}, order="c.claim_id DESC")
         assert claims["claim_id"].is_sorted(descending=True)
         return dict(claims.select("claim_id", "photos_reused").iter_rows())
 
@@ -115,7 +114,7 @@ def test_a_line_without_photos_leaves_them_alone(etl: Etl) -> None:
     plain = contract()
     without = job(etl.database, plain, etl.job.settings)
     assert work(without) == "no new files; nothing to do"
-    claims = read_claims(etl.database, plain, "FROM claims_as_of(%(as_of)s) c", {"as_of": AS_OF})
+    claims = read_claims(etl.database, plain, "", {"as_of": AS_OF})
     assert "photos_reused" not in claims.columns
     assert "photos_reused" not in [feature.name for feature in features_of(plain)]
 
@@ -149,7 +148,7 @@ def test_photos_used_before(etl: Etl) -> None:
     work(etl.job)
     assert etl.reused() == {"a": 0, "b": 1, "c": 1, "d": 1, "e": 2}
     assert etl.reused(datetime(2024, 3, 15, tzinfo=UTC)) == {"a": 0, "b": 1}
-    claims = read_claims(etl.database, MOTOR, "FROM claims_as_of(%(as_of)s) c", {"as_of": AS_OF})
+    claims = read_claims(etl.database, MOTOR, "", {"as_of": AS_OF})
     (feature,) = [feature for feature in features_of(MOTOR) if feature.name == "photos_reused"]
     assert values(claims, [feature])["photos_reused"].sum() == 5
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.etl import csv_rows, read
 from jobs.etl.read import UnreadableFileError
-from shared.contract import File
+from shared.contract_parts import File
 
 COMMA = File()
 

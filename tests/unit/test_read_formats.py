@@ -15,7 +15,7 @@ import pytest
 from jobs.etl import gzip_stream, json_rows, parquet_rows, read
 from jobs.etl.clean import clean_claims
 from jobs.etl.read import UnreadableFileError
-from shared.contract import File
+from shared.contract_parts import File
 from tests.factories import CLAIM, contract
 
 FILE = File()

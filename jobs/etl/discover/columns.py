@@ -8,7 +8,7 @@ from jobs.etl.discover.facts import Facts
 from jobs.etl.discover.roles import Parts
 from jobs.etl.discover.toml import Line, comment, table
 from jobs.etl.discover.words import MARKERS, weigh, words_of
-from shared.contract import DType
+from shared.contract_parts import DType
 
 _UNITS = {
     r"\b(eur|euro|euros)\b": "EUR",

@@ -9,7 +9,7 @@ from typing import cast
 import polars as pl
 
 from jobs.etl.discover.words import weigh, words_of
-from shared.contract import DType
+from shared.contract_parts import DType
 
 YEARS = (1900, 2100)
 """Years of living people and their policies."""

@@ -12,7 +12,8 @@ from jobs.etl.discover.facts import Facts, quoted
 from jobs.etl.discover.roles import Parts
 from jobs.etl.discover.toml import Line, comment, table, value
 from jobs.etl.discover.words import MARKERS
-from shared.contract import RESERVED, DType, File
+from shared.contract import RESERVED
+from shared.contract_parts import DType, File
 
 FEW_ROWS = 300
 """Claims below which no model of them can be judged."""
@@ -93,10 +94,11 @@ def draft(name: str, given: Table, parts: Parts) -> Draft:
         lines += [Line("dtype", dtype), Line("sql", sql), *([Line("nullable", True)] if nullable else [])]
     roles = {
         role: f"{guess.column} ({guess.reason})"
-        for role in ("id", "event_time", "label", "amount", "claimant")
+        for role in ("id", "event_time", "label", "amount", "claimant", "kind")
         if (guess := getattr(parts, role))
     }
-    roles |= {role: ", ".join(getattr(parts, role)) for role in ("pii", "sensitive", "ignore") if getattr(parts, role)}
+    lists = ("entities", "pii", "sensitive", "ignore")
+    roles |= {role: ", ".join(getattr(parts, role)) for role in lists if getattr(parts, role)}
     return Draft("\n".join(map(str, lines)) + "\n", missing, roles)
 
 
@@ -226,7 +228,7 @@ def _stands_for(header: str, names: Mapping[str, str], made: _Made) -> str:
 
 def _roles(parts: Parts, names: Mapping[str, str], made: _Made) -> list[object]:
     lines: list[object] = ["", "[roles]"]
-    for role in ("id", "event_time", "label", "amount", "claimant"):
+    for role in ("id", "event_time", "label", "amount", "claimant", "kind"):
         guess = getattr(parts, role)
         if guess is None:
             continue
@@ -238,7 +240,7 @@ def _roles(parts: Parts, names: Mapping[str, str], made: _Made) -> list[object]:
         lines.append(
             f"# label = {value(names[parts.maybe_label.column])} # perhaps: {comment(parts.maybe_label.reason)}"
         )
-    for role in ("sensitive", "pii", "ignore"):
+    for role in ("entities", "sensitive", "pii", "ignore"):
         guessed: dict[str, str] = getattr(parts, role)
         if guessed:
             lines.append(f"{role} = [")

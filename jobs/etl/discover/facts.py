@@ -11,7 +11,7 @@ import polars as pl
 
 from jobs.etl.discover import dates
 from jobs.etl.discover.words import MARKERS, weigh, words_of
-from shared.contract import DType
+from shared.contract_parts import DType
 
 FEW_LEVELS = 12
 """The months of a year; a longer list is rarely complete, and a level that it lacks would cost a row."""

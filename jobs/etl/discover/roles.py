@@ -10,8 +10,12 @@ from jobs.etl.discover.facts import Cells, Facts
 from jobs.etl.discover.personal import personal_shape
 from jobs.etl.discover.words import FRAUD, LEGIT_HEADER, NOT_FRAUD, UNDECIDED, weigh, words_of
 
-ENOUGH = {"id": 3, "event_time": 1, "label": 5, "amount": 3, "claimant": 6, "pii": 5, "sensitive": 4}
+ENOUGH = {
+    "id": 3, "event_time": 1, "label": 5, "amount": 3, "claimant": 6, "entity": 5, "kind": 5, "pii": 5, "sensitive": 4,
+}  # fmt: skip
 """Weight from which a header is taken for a part."""
+REPEATED, KINDS = 0.95, 50
+"""Different values a claim up to which a column has a history, and sorts of claims at most."""
 ID_SHARE, FILLED = 0.99, 0.95
 """Share of different values among an id's, and of filled cells of a date, below which a column cannot play the part."""
 
@@ -69,6 +73,8 @@ class Parts:
     maybe_label: Guess | None = None
     amount: Guess | None = None
     claimant: Guess | None = None
+    kind: Guess | None = None
+    entities: dict[str, str] = field(default_factory=dict)
     pii: dict[str, str] = field(default_factory=dict)
     sensitive: dict[str, str] = field(default_factory=dict)
     ignore: dict[str, str] = field(default_factory=dict)
@@ -103,14 +109,17 @@ def guess_parts(table: Sequence[tuple[Cells, Facts]], repeating: str | None = No
     }
     if claimant:
         pii.setdefault(claimant.column, "names the claimant")
+    amount = _amount([fact for fact in rest if fact.header not in pii])
     return Parts(
         ident,
         event_time,
         pieces,
         label,
         maybe,
-        _amount([fact for fact in rest if fact.header not in pii]),
+        amount,
         claimant,
+        _kind([fact for fact in rest if fact.header not in pii]) if amount and event_time else None,
+        {fact.header: why for fact in rest if event_time and (why := _entity(fact, claimant))},
         pii,
         {fact.header: why for fact in rest if fact.header not in pii and (why := _sensitive(fact))},
         {fact.header: why for fact in rest if fact.header not in pii and (why := _ignored(fact))},
@@ -308,6 +317,27 @@ def _claimant(facts: list[Facts]) -> Guess | None:
             ranked.append((score, fact, found))
     ranked.sort(key=lambda one: -one[0])
     return Guess(ranked[0][1].header, _says(ranked[0][2])) if ranked else None
+
+
+def _kind(facts: list[Facts]) -> Guess | None:
+    ranked = []
+    for fact in facts:
+        score, found = weigh("kind", fact.header)
+        if score >= ENOUGH["kind"] and fact.dtype in ("category", "text") and 2 <= fact.distinct <= KINDS:
+            ranked.append((score, fact, found))
+    ranked.sort(key=lambda one: -one[0])
+    return Guess(ranked[0][1].header, _says(ranked[0][2])) if ranked else None
+
+
+def _entity(fact: Facts, claimant: Guess | None) -> str:
+    """Why a column names who or what has a history, or nothing."""
+    names = fact.dtype in ("category", "text", "integer") and not fact.free_text and not fact.sql
+    if not names or not 2 < fact.distinct <= REPEATED * fact.filled:
+        return ""
+    if claimant and fact.header == claimant.column:
+        return "claims of one claimant"
+    score, found = weigh("entity", fact.header)
+    return f"may stand in several claims; {_says(found)}" if score >= ENOUGH["entity"] else ""
 
 
 def _pii(cells: Cells, fact: Facts) -> str:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from jobs.etl import read
-from shared.contract import File
+from shared.contract_parts import File
 from shared.errors import ConfigError, DataError
 
 WHOLE_BYTES = 16 << 20

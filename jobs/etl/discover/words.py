@@ -18,6 +18,8 @@ Part = Literal[
     "label",
     "amount",
     "claimant",
+    "entity",
+    "kind",
     "pii",
     "sensitive",
     "money",
@@ -92,6 +94,26 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (3, _NUMBER + " ssn"),
         (-9, "name age sex gender zip address amount date type class group count date education occupation"),
         (-9, "hobbies relationship state city since months value segment income"),
+    ),
+    "entity": (
+        (
+            4,
+            "agent broker garage workshop repairer repair+shop vendor provider hospital doctor physician adjuster",
+        ),
+        (
+            4,
+            "surveyor assessor lawyer attorney rep representative werkstatt makler vermittler gutachter sachbearbeiter",
+        ),
+        (4, "taller perito garagiste courtier phone telephone mobile telefon email mail iban vin plate kennzeichen"),
+        (4, _PERSON + " licence license"),
+        (1, _NUMBER + " iban vin plate phone telephone mobile telefon email mail garage workshop werkstatt"),
+        (-9, "type class age sex gender date name address city state zip count rating amount commission since years"),
+        (-9, "months value group education occupation hobbies relationship relation deductible number+of kind fault"),
+    ),
+    "kind": (
+        (5, "peril cause loss+type claim+type incident+type accident+type damage+type type+of+loss type+of+claim"),
+        (5, "schadenart schadensart schadenursache ursache insurance+type line+of+business coverage cover sparte"),
+        (-9, "date amount id number no code+description state city days status limit deductible"),
     ),
     "pii": (
         (
