@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from jobs.evaluate.history import entries, on, table
+from jobs.evaluate.history import entries, live_on, table
 from jobs.evaluate.standing import override, rollback
 from shared.champion import champion
 from shared.database import Database
@@ -152,9 +152,11 @@ def test_which_model_was_live_on_a_day(place: Line) -> None:
         found = [champion(database, FIRST + days * DAY) for days in (-1, 0, 10, 10.5, 19, 20, 90)]
     assert [model and model.version for model in found] == [None, one, one, two, two, one, one]
     told = place.call(entries, as_of=FIRST + 90 * DAY)
-    days = {day: [entry["model_version"] for entry in on(told, day)] for day in (date(2025, 1, 5), date(2025, 1, 11))}
+    days = {
+        day: [entry["model_version"] for entry in live_on(told, day)] for day in (date(2025, 1, 5), date(2025, 1, 11))
+    }
     assert days == {date(2025, 1, 5): [one], date(2025, 1, 11): [one, two]}
-    assert on(told, date(2024, 12, 31)) == []
+    assert live_on(told, date(2024, 12, 31)) == []
     header, *lines = table(told).splitlines()
     assert header.split() == ["model", "live", "from", "until", "by", "how", "why"]
     assert [" now " in line for line in lines] == [False, False, True]
