@@ -31,6 +31,7 @@ VERBS = {
     "rollback": "deploy the release that ran before",
     "status": "what runs, since when, from which commit, and what the newest release would change",
     "history": "all that ever ran",
+    "smoke": "run each stage of what is deployed once",
     "provision": "make or update the stacks that releases need",
     "record": "make a release of pushed images",
     "promote": "copy a release from another environment",

@@ -18,7 +18,7 @@ from .release import FOLDER, Deployment, Release, from_json
 
 POLL = 5.0
 """Seconds between two looks at a stack."""
-CAPABILITIES = ["CAPABILITY_NAMED_IAM"]
+CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
 class RolloutError(Exception):
@@ -158,7 +158,10 @@ class Account:
     def _change(
         self, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]
     ) -> dict[str, Any]:
+        # On a laptop as in the pipeline CloudFormation changes the jobs by a role of its own, once there is one.
+        role = self.outputs("delivery").get("StackRole") if name == "jobs" else None
         return {
+            **({"RoleARN": role} if role else {}),
             "StackName": self._full(name),
             "TemplateBody": template,
             "Parameters": [{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],

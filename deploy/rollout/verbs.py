@@ -170,6 +170,21 @@ def wait(context: Context) -> None:
         print(context.account.wait("jobs"))
 
 
+def smoke(context: Context) -> None:
+    """Run each stage of what is deployed once more.
+
+    Raises
+    ------
+    RolloutError
+        With what failed.
+    """
+    if context.dry_run:
+        return
+    if problems := context.account.rehearse():
+        raise RolloutError(*problems)
+    print("the database and every stage are in order")
+
+
 def status(context: Context) -> None:
     """What runs now, since when, from which commit, and what the newest release would change."""
     account = context.account
