@@ -1,10 +1,18 @@
-"""Templates with as much as a roll-out looks at, so that its tests are about the roll-out alone."""
+"""Templates with as much as a roll-out looks at, so that its tests are about the roll-out alone; a commit with them."""
 
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 from shared.choreography import RULES, STAGES
+from tests.buildspec import environment_of
+from tests.s3 import S3
+
+ROOT = Path(__file__).parents[1]
 
 PARAMETERS = json.dumps({"Parameters": {"Lines": "demo", "ForAnother": "1"}, "Tags": {"project": "claimsight"}})
 
@@ -35,7 +43,7 @@ Resources:
   {stage.title()}Repository:
     Type: AWS::ECR::Repository
     Properties: {{RepositoryName: !Sub 'claimsight-${{Environment}}/{stage}'}}"""
-    for stage in STAGES
+    for stage in (*STAGES, "mlflow")
 )
 DATA += """
 Outputs:
@@ -92,3 +100,46 @@ Resources:
       Code: {{ZipFile: 'def handle(event, context): return {{"status": "Succeeded", "problems": []}}'}}
 {_schedules()}
 """
+
+
+def lend_environment(folder: Path) -> None:
+    """Give a folder this environment as its own, complete in the eyes of make, which thus installs nothing into it."""
+    own = folder / ".venv"
+    own.mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (own / part).symlink_to(Path(sys.prefix) / part)
+    for stamp in ("uv", "run", "dev"):
+        (own / f"{stamp}.stamp").touch()
+
+
+def committed(aws: S3, folder: Path) -> Path:
+    """Make a commit of this working copy, with these templates, and an account with what they hold.
+
+    Returns
+    -------
+    Path
+        Its clone, with this environment.
+    """
+    clone = folder / "source"
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file() and not name.startswith(".venv"):
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, clone / name)
+    templates = clone / "deploy" / "templates"
+    (templates / "parameters").mkdir(parents=True, exist_ok=True)
+    (templates / "parameters" / "staging.json").write_text(PARAMETERS)
+    (templates / "data.yaml").write_text(DATA)
+    (templates / "jobs.yaml").write_text(JOBS)
+    who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
+    for command in (["init", "-q"], ["add", "-A", "-f"], ["commit", "-qm", "All"]):
+        subprocess.run(["git", *who, *command], cwd=clone, check=True)
+    lend_environment(clone)
+    subprocess.run(
+        [sys.executable, "-m", "deploy.rollout", "provision", "--env", "staging", "--stacks", "data"],
+        cwd=clone,
+        env=environment_of(**aws.environment),
+        check=True,
+    )
+    return clone

@@ -17,7 +17,7 @@ import pytest
 
 from shared.choreography import STAGES
 from tests.buildspec import Build, environment_of, run
-from tests.rollout_templates import DATA, JOBS, PARAMETERS
+from tests.rollout_templates import committed, lend_environment
 from tests.s3 import S3, local_s3
 
 ROOT = Path(__file__).parents[2]
@@ -90,42 +90,14 @@ def aws() -> Iterator[S3]:
 
 @pytest.fixture(scope="module")
 def commit(aws: S3, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of this working copy, committed, beside an account that has repositories and a bucket."""
-    clone = tmp_path_factory.mktemp("commit") / "source"
-    files = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    for name in files:
-        if (ROOT / name).is_file() and not name.startswith(".venv"):
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, clone / name)
-    templates = clone / "deploy" / "templates"
-    (templates / "parameters").mkdir(parents=True, exist_ok=True)
-    for environment in ("staging", "prod"):
-        (templates / "parameters" / f"{environment}.json").write_text(PARAMETERS)
-    (templates / "data.yaml").write_text(DATA)
-    (templates / "jobs.yaml").write_text(JOBS)
-    who = ["-c", "user.name=test", "-c", "user.email=test@example.com"]
-    for command in (["init", "-q"], ["add", "-A", "-f"], ["commit", "-qm", "All"]):
-        subprocess.run(["git", *who, *command], cwd=clone, check=True)
-    (clone / ".venv").symlink_to(Path(sys.prefix))
-    (clone.parent / "push.py").write_text(PUSH)
-    subprocess.run(
-        [sys.executable, "-m", "deploy.rollout", "provision", "--env", "staging", "--stacks", "data"],
-        cwd=clone,
-        env=environment_of(**aws.environment),
-        check=True,
-    )
-    return clone
+    """A commit beside an account with repositories and a bucket."""
+    return committed(aws, tmp_path_factory.mktemp("commit"))
 
 
 def _environment(aws: S3, commit: Path, **given: str) -> dict[str, str]:
-    push = f"{sys.executable} {commit.parent / 'push.py'}"
-    return environment_of(**aws.environment, SETUP="true", CHECKS="true", BUILD=push, **given)
+    push = commit.parent / "push.py"
+    push.write_text(PUSH)
+    return environment_of(**aws.environment, SETUP="true", CHECKS="true", BUILD=f"{sys.executable} {push}", **given)
 
 
 def _client(aws: S3, service: str) -> Any:
@@ -153,7 +125,7 @@ def test_of_a_commit_a_release_and_of_that_a_deployment(aws: S3, commit: Path, t
     for path in build.artifacts:
         (handed_on / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(commit / path, handed_on / path)
-    (handed_on / ".venv").symlink_to(Path(sys.prefix))
+    lend_environment(handed_on)
     given = _environment(
         aws, commit, ENVIRONMENT="staging", RELEASE=release["id"], VERB="rollout", OPTIONS="--without-codedeploy"
     )
