@@ -123,6 +123,6 @@ def _artifacts(folder: Path, patterns: list[str]) -> list[Path]:
 
 
 def environment_of(**given: str) -> dict[str, str]:
-    """A bare environment, with what is given."""
-    kept = ("PATH", "HOME", "LANG", "DOCKER_HOST")
-    return {name: os.environ[name] for name in kept if name in os.environ} | given
+    """A bare environment, with what is given; it keeps who is trusted and where packages come from."""
+    kept = ("PATH", "HOME", "LANG", "DOCKER_HOST", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+    return {name: value for name, value in os.environ.items() if name in kept or name.startswith("PIP_")} | given

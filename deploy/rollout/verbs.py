@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from botocore.exceptions import ClientError
+
 from deploy.launcher.pack import digest, pack
 from shared.choreography import STAGES
 
@@ -234,7 +236,11 @@ def _prepared(context: Context, identity: str) -> tuple[Release, str, dict[str, 
 
 def _declared(context: Context, template: str, parameters: Mapping[str, str]) -> dict[str, str]:
     """What a template is to get of the one file that serves all stacks of an environment, or else its defaults."""
-    given = {key: parameters.get(key, default) for key, default in context.account.declared(template).items()}
+    try:
+        declared = context.account.declared(template)
+    except ClientError as error:
+        raise NotVerifiedError(f"template: {error.response['Error'].get('Message')}") from None
+    given = {key: parameters.get(key, default) for key, default in declared.items()}
     return {key: value for key, value in given.items() if value is not None}
 
 

@@ -91,11 +91,7 @@ def _stack(account: Account, name: str) -> Finding:
 
 
 def _template(account: Account, template: str, parameters: Mapping[str, str]) -> Finding:
-    try:
-        declared = account.declared(template)
-    except ClientError as error:
-        return Finding("template", error.response["Error"].get("Message", "CloudFormation refuses it"))
-    missing = sorted(name for name in declared if name not in parameters)
+    missing = sorted(name for name in account.declared(template) if name not in parameters)
     return Finding("template", f"it wants {', '.join(missing)}" if missing else "")
 
 

@@ -1,5 +1,7 @@
 """Roll-outs, against a local AWS with templates of the test's own."""
 
+# ruff: noqa: N802 - methods have AWS's names
+
 from __future__ import annotations
 
 import json
@@ -16,6 +18,7 @@ from deploy.rollout import __main__ as command
 from deploy.rollout import account, verbs, verify
 from deploy.rollout.account import Account
 from shared.choreography import STAGES
+from tests.aws_world import World
 from tests.rollout_templates import DATA, JOBS, PARAMETERS
 from tests.s3 import S3, local_s3
 
@@ -270,6 +273,17 @@ def test_schedules_are_those_of_the_one_table(before: str, after: str, problem: 
     assert verify._schedules(JOBS.replace(before, after)).problem == problem
 
 
+def test_a_template_that_is_none_is_a_finding(
+    make: Callable[[str], None], roll: Roll, tmp_path: Path, capsys: Any
+) -> None:
+    """What CloudFormation has against a template is told before anything is changed."""
+    (tmp_path / "jobs.yaml").write_text("Resources: {Nothing: {Type: AWS::Nothing::AtAll}}")
+    make("1")
+    for verb in ("verify", "rollout"):
+        assert roll(verb) == 78
+        assert "AWS::Nothing::AtAll" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("status", ["UPDATE_IN_PROGRESS", "ROLLBACK_COMPLETE", "UPDATE_ROLLBACK_FAILED"])
 def test_a_stack_has_to_be_at_rest(status: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stack under way, or stuck, is a finding that says what to do."""
@@ -277,3 +291,65 @@ def test_a_stack_has_to_be_at_rest(status: str, monkeypatch: pytest.MonkeyPatch)
     problem = verify._stack(Account("dev", lambda _: None), "jobs").problem
     assert status in problem
     assert ("wait" in problem) == status.endswith("IN_PROGRESS")
+
+
+class Refusing(World):
+    """An account in which an update of the jobs fails and is taken back, as CodeDeploy's hook does it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.statuses = ["UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"]
+
+    def DescribeStacks(self, **_: object) -> dict[str, Any]:
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        return {"Stacks": [{"StackName": "claimsight-dev-jobs", "StackStatus": status}]}
+
+    def DescribeStackEvents(self, **_: object) -> dict[str, Any]:
+        stack = ("claimsight-dev-jobs", "AWS::CloudFormation::Stack")
+        told = [  # the newest first
+            (*stack, "UPDATE_ROLLBACK_COMPLETE", ""),
+            ("EtlTask", "AWS::ECS::TaskDefinition", "UPDATE_FAILED", "Resource update cancelled"),
+            ("Smoke", "AWS::Lambda::Function", "UPDATE_FAILED", "and another"),
+            ("LauncherAlias", "AWS::Lambda::Alias", "UPDATE_FAILED", "CodeDeploy deployment d-1: the hook failed"),
+            (*stack, "UPDATE_IN_PROGRESS", "User Initiated"),
+            ("Bus", "AWS::Events::EventBus", "UPDATE_FAILED", "of the time before"),
+        ]
+        keys = ("LogicalResourceId", "ResourceType", "ResourceStatus", "ResourceStatusReason")
+        return {"StackEvents": [dict(zip(keys, event, strict=True)) for event in told]}
+
+
+def test_an_update_that_was_taken_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting ends with what failed first, without what was merely cancelled or failed another time."""
+    monkeypatch.setattr(account, "POLL", 0.0)
+    with pytest.raises(account.RolloutError) as told:
+        Account("dev", Refusing().client).wait("jobs")
+    assert told.value.args == (
+        "claimsight-dev-jobs is in UPDATE_ROLLBACK_COMPLETE",
+        "LauncherAlias: CodeDeploy deployment d-1: the hook failed",
+        "Smoke: and another",
+    )
+
+
+def test_a_promoted_release_is_the_same(
+    client: Callable[[str], Any], make: Callable[[str], None], roll: Roll, tmp_path: Path
+) -> None:
+    """What goes to the next environment has the same digests, zip and template, in that one's repositories."""
+    make("1")
+    (tmp_path / "parameters" / "prod.json").write_text(PARAMETERS)
+    assert command.main(["provision", "--env", "prod", "--stacks", "data"]) == 0
+    for stage in STAGES:  # what `docker buildx imagetools create` does
+        (image,) = client("ecr").batch_get_image(
+            repositoryName=f"claimsight-dev/{stage}", imageIds=[{"imageTag": "release-1"}]
+        )["images"]
+        client("ecr").put_image(
+            repositoryName=f"claimsight-prod/{stage}", imageManifest=image["imageManifest"], imageTag="release-1"
+        )
+    assert command.main(["promote", "--env", "prod", "--from", "dev", "--release", "1"]) == 0
+    there, here = Account("prod", client), Account("dev", client)
+    release = there.release("1")
+    assert {image.partition("@")[2] for image in release.images.values()} == {
+        image.partition("@")[2] for image in here.release("1").images.values()
+    }
+    assert all("/claimsight-prod/" in image for image in release.images.values())
+    assert there.launcher_sha256(release) == release.launcher_sha256
+    assert there.read(release.template_key) == here.read(release.template_key)
