@@ -91,8 +91,8 @@ def promote(context: Context, source: Account, identity: str) -> None:
         images[stage] = f"{there}@{sha256}"
         print(f"{image} -> {there}:release-{identity}")
         if not context.dry_run and not context.account.has_image(images[stage]):
-            command = ["docker", "buildx", "imagetools", "create", "--prefer-index=false"]
-            subprocess.run([*command, "--tag", f"{there}:release-{identity}", image], check=True)
+            command = ["docker", "buildx", "imagetools", "create", "--tag", f"{there}:release-{identity}", image]
+            subprocess.run(command, check=True)
     if not context.dry_run:
         template = source.read(release.template_key).decode()
         context.account.keep(replace(release, images=images), template, source.read(release.launcher_key))
