@@ -12,19 +12,17 @@ FOLDER = Path(__file__).parent / "templates"
 
 
 def load(name: str) -> Any:
-    """Read a template.
+    """Read one of the templates, named by its file without the ending; see :func:`parse`."""
+    return parse((FOLDER / f"{name}.yaml").read_text())
 
-    Parameters
-    ----------
-    name : str
-        Of the file, without its ending.
 
-    Returns
-    -------
-    dict
-        ``!GetAtt A.B`` is given as ``{"Fn::GetAtt": ["A", "B"]}``, as in JSON.
+def parse(template: str) -> Any:
+    """Read the text of a template.
+
+    >>> parse("Outputs: {Role: {Value: !GetAtt Role.Arn}}")
+    {'Outputs': {'Role': {'Value': {'Fn::GetAtt': ['Role', 'Arn']}}}}
     """
-    return yaml.load((FOLDER / f"{name}.yaml").read_text(), Loader=_Loader)
+    return yaml.load(template, Loader=_Loader)
 
 
 def settings(environment: str) -> dict[str, str]:
