@@ -55,7 +55,8 @@ def champion(database: Database, as_of: datetime) -> Champion | None:
     found = database.rows(
         "SELECT h.model_version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end, m.judged_share "
         "FROM model_history h JOIN models m USING (model_version) WHERE h.alias = 'champion' AND h.as_of <= %s "
-        "ORDER BY h.entry_id DESC LIMIT 1",
+        # By the clock first: a replay of an earlier day may have written the later entry.
+        "ORDER BY h.as_of DESC, h.entry_id DESC LIMIT 1",
         [as_of],
     )
     if not found:

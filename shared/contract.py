@@ -189,8 +189,7 @@ class Pull(_Part):
     watermark: Annotated[str, Field(min_length=1)]
     """Column that grows whenever a row is written or changed: a timestamp, or a whole number from a sequence."""
     overlap: Annotated[int, Field(ge=0, le=10**9)] | None = None
-    """How far below the watermark each pull looks again: minutes of a timestamp (60 where not given), or units of a
-    number (10,000)."""
+    """How far below it each pull looks again: minutes of a timestamp (60 by default), or units of a number (10,000)."""
 
 
 class Derived(_Part):
@@ -224,10 +223,22 @@ class Gates(_Part):
     """Share of the frauds among the fifth of claims ranked highest; 0.2 is chance."""
     min_lift_top_decile_low: Annotated[float, Field(ge=0)] = 1.5
     """Lower 95 % bound of the lift in the top decile; 1 is chance."""
-    max_average_precision_loss: Share = 0.02
-    """How far below the champion's a challenger's average precision may lie on the same claims."""
+    max_average_precision_loss: Share = 0.05
+    """How far below the champion's its average precision may lie on the same claims; the lower 95 % bound counts."""
     max_calibration_error: Annotated[float, Field(gt=0)] = 0.7
     """Of |log(expected frauds / actual frauds)|; 0.7 is a factor of two."""
+    max_calibration_error_by_decile: Annotated[float, Field(gt=0)] = 0.5
+    """Of |expected - actual| frauds, summed over the deciles, as a share of all frauds; the lower 95 % bound counts."""
+    max_demographic_parity_difference: Share = 0.1
+    """Between the shares flagged of two groups of a sensitive column; the lower 95 % bound counts."""
+    max_equal_opportunity_difference: Share = 0.2
+    """Between the shares of their frauds that are flagged; the lower 95 % bound counts."""
+    min_importance_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    """Rank correlation of how much each feature weighs with what it weighs in the champion; 0 is chance."""
+    max_milliseconds: Annotated[float, Field(gt=0)] = 2000.0
+    """To score 1,000 claims."""
+    max_megabytes: Annotated[float, Field(gt=0)] = 200.0
+    """Of the model's files."""
 
 
 class Review(_Part):
@@ -243,8 +254,7 @@ class Training(_Part):
     """When there is something new to learn, and how much of it is kept back to judge."""
 
     judged_share: Annotated[float, Field(gt=0, lt=0.9)] = 0.25
-    """Latest share of the claims with an outcome that judges, or a random one where no column dates claims; it reaches
-    back until it holds 100 frauds, never over half."""
+    """Latest share of the claims with an outcome that judges, more to hold 100 frauds; without dates a random one."""
     min_new_outcomes: Annotated[int, Field(ge=1)] = 1000
     """Outcomes that must have come since the last training for the next."""
 

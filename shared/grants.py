@@ -32,6 +32,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "reference_*": {"etl": ALL},
     "models": {"train": ADD, "evaluate": READ, "score": READ, "drift": READ},
     "model_history": {"evaluate": ADD, "score": READ, "drift": READ},
+    "importance": {"evaluate": ADD, "drift": READ},
     "bivariate": {"evaluate": ADD, "drift": ADD},
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
     "predictions": {"etl": ERASE, "score": ADD},

@@ -6,7 +6,6 @@ returns; everything that may go wrong on the way is turned here into one clear l
 
 from __future__ import annotations
 
-import argparse
 import errno
 import json
 import logging
@@ -28,6 +27,7 @@ from types import FrameType
 from typing import Any, NoReturn, ParamSpec, TypeVar, cast
 
 from shared import events
+from shared.arguments import Asked, Option, asked
 from shared.choreography import Stage
 from shared.contract import Contract, load
 from shared.database import Database
@@ -57,7 +57,7 @@ class Job:
     as_of : datetime
         The clock. Nothing that was not known by then may be seen.
     run_id : int
-        Row of this run in the ledger ``job_runs``.
+        Row of this run in the ledger ``job_runs``; 0 for one that only looks.
     """
 
     stage: Stage
@@ -91,32 +91,6 @@ class Job:
         )
 
 
-@dataclass(frozen=True)
-class Option:
-    """Something else that a stage can be told to do, in place of its work.
-
-    Attributes
-    ----------
-    flag : str
-        Such as ``--forget``.
-    value : str
-        What ``--help`` calls the flag's value; empty where it takes none.
-    purpose : str
-        One sentence for ``--help``.
-    work : callable
-        Gets the job and the value (empty where there is none), and returns one sentence on what it did.
-    """
-
-    flag: str
-    value: str
-    purpose: str
-    work: Callable[[Job, str], str]
-
-    def with_value(self, value: str = "") -> Callable[[Job], str]:
-        """What is to be done, once the value is known."""
-        return lambda job: self.work(job, value)
-
-
 def run(
     stage: Stage,
     purpose: str,
@@ -139,14 +113,14 @@ def run(
     options : iterable of Option
         What else it can be told to do.
     """
-    arguments = _parse(stage, purpose, options)
+    told = asked(stage, purpose, options)
     _configure_logging()
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, partial(_stop, stage))
     # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.monotonic()
-    outcome = _attempt(stage, arguments.asked or work, check if arguments.check else None, asked=bool(arguments.asked))
+    outcome = _attempt(stage, work, check, told)
     _log(
         logging.INFO if outcome.code is ExitCode.OK else logging.ERROR,
         outcome.message,
@@ -242,9 +216,7 @@ class _Outcome:
         return named.get(self.code, "failed")
 
 
-def _attempt(
-    stage: Stage, work: Callable[[Job], str], check: Callable[[Settings], None] | None, *, asked: bool
-) -> _Outcome:
+def _attempt(stage: Stage, work: Callable[[Job], str], check: Callable[[Settings], None], told: Asked) -> _Outcome:
     try:
         settings = from_environment()
         contract = load(settings.contract)
@@ -257,15 +229,17 @@ def _attempt(
                     stage=stage,
                     line=contract.name,
                 )
-            if check is not None:
+            if told.check:
                 check(settings)
                 return _Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
+            if told.work is not None and told.looks:
+                return _work(told.work, Job(stage, settings, contract, database, 0))
             if not _take_lock(database, lock_of(stage, contract.name)):
-                if asked:  # whoever asked must not believe it done
+                if told.work is not None:  # whoever asked must not believe it done
                     raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
                 return _Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
             job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))
-            return _close_ledger(job, _work(work, job))
+            return _close_ledger(job, _work(told.work or work, job))
     except BaseException as error:
         return _outcome_of(error)
 
@@ -337,27 +311,6 @@ def _close_ledger(job: Job, outcome: _Outcome) -> _Outcome:
         # The database went away: the next run finds the row still open and closes it.
         job.log("the ledger could not be closed", run_id=job.run_id)
         return outcome
-
-
-def _parse(stage: Stage, purpose: str, options: Iterable[Option]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog=f"python -m jobs.{stage}",
-        description=purpose,
-        epilog="Settings come from the environment; .env.example lists them. The exit codes stand in the README.",
-    )
-    parser.set_defaults(asked=None)
-    one = parser.add_mutually_exclusive_group()
-    one.add_argument("--check", action="store_true", help="look whether it could run, and do nothing")
-    for option in options:
-        if option.value:
-            one.add_argument(
-                option.flag, metavar=option.value, dest="asked", type=option.with_value, help=option.purpose
-            )
-        else:
-            one.add_argument(
-                option.flag, action="store_const", dest="asked", const=option.with_value(), help=option.purpose
-            )
-    return parser.parse_args()
 
 
 def _stop(stage: Stage, _signal: int, _frame: FrameType | None) -> NoReturn:

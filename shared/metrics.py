@@ -111,7 +111,9 @@ def ranking_metrics(y: Floats, p: Floats, seed: int = 0) -> dict[str, Estimate]:
     ranking = _Ranking(y, p)
     value = ranking.values()
     blocks = [ranking.values(weights) for weights in ranking.resamples(seed)]
-    return {name: _estimate(float(value[name][0]), np.concatenate([block[name] for block in blocks])) for name in value}
+    return {
+        name: percentile(float(value[name][0]), np.concatenate([block[name] for block in blocks])) for name in value
+    }
 
 
 def paired_difference(y: Floats, p: Floats, other: Floats, seed: int = 0) -> Estimate:
@@ -124,7 +126,7 @@ def paired_difference(y: Floats, p: Floats, other: Floats, seed: int = 0) -> Est
             for a, b in zip(first.resamples(seed), second.resamples(seed), strict=True)
         ]
     )
-    return _estimate(average_precision(y, p) - average_precision(y, other), differences)
+    return percentile(average_precision(y, p) - average_precision(y, other), differences)
 
 
 @dataclass(frozen=True)
@@ -153,23 +155,32 @@ def deciles(y: Floats, p: Floats) -> list[Bin]:
     """
     if y.size == 0:
         return []
-    ranking = _Ranking(y, p)
-    claims, frauds = ranking.cumulative(ranking.whole)
-    # Within a group of ties all probabilities are the same, so the expected frauds grow evenly too.
-    expected = np.r_[0, np.cumsum(np.sort(p)[::-1])]
-    cuts = np.linspace(0, y.size, 11)
-    caught = np.interp(cuts, np.r_[0, claims[0]], np.r_[0, frauds[0]])
-    foreseen = np.interp(cuts, np.arange(y.size + 1), expected)
-    total = caught[-1] if caught[-1] else float("nan")
+    share = tenths(p)
+    expected, frauds = p @ share, y @ share
+    total = y.sum() if y.sum() else float("nan")
     return [
-        Bin(
-            y.size / 10,
-            float(foreseen[i + 1] - foreseen[i]),
-            float(caught[i + 1] - caught[i]),
-            float(caught[i + 1] / total),
-        )
-        for i in range(10)
+        Bin(y.size / 10, float(expected[i]), float(frauds[i]), float(frauds[: i + 1].sum() / total)) for i in range(10)
     ]
+
+
+def tenths(p: Floats) -> Floats:
+    """Share of each claim that lies in each of ten equal bins by probability, the highest first.
+
+    Returns
+    -------
+    array of shape (n, 10)
+        Rows sum to 1, columns to n / 10. Claims of equal probability share alike in the bins that they lie across.
+
+    >>> tenths(np.array([0.9, 0.2, 0.2])).round(2)[:, [0, 3, 9]].tolist()
+    [[0.3, 0.1, 0.0], [0.0, 0.1, 0.15], [0.0, 0.1, 0.15]]
+    """
+    if p.size == 0:
+        return np.empty((0, 10))
+    _, group, size = np.unique(-p, return_inverse=True, return_counts=True)
+    ends = np.cumsum(size)
+    cuts = p.size * np.arange(11) / 10
+    inside = np.minimum(ends[:, None], cuts[1:]) - np.maximum((ends - size)[:, None], cuts[:-1])
+    return np.asarray((np.maximum(inside, 0) / size[:, None])[group])
 
 
 def calibration_error(y: Floats, p: Floats) -> float:
@@ -184,7 +195,77 @@ def calibration_error(y: Floats, p: Floats) -> float:
         return float(abs(np.log(p.sum() / y.sum()))) if y.sum() else float("inf")
 
 
-def wilson(successes: int, trials: int, z: float) -> tuple[float, float]:
+def curve(y: Floats, p: Floats, most: int = 100) -> list[dict[str, float]]:
+    """Points of the ROC and the precision-recall curve, from the highest probability down.
+
+    Parameters
+    ----------
+    most : int
+        Points at most: those that lie nearest to even steps of recall and of the false-positive rate.
+
+    Returns
+    -------
+    list of dict
+        ``claims`` (share of them down to here), ``recall``, ``precision`` and ``false_positive_rate``; empty where a
+        fraud or an honest claim is missing. Claims of equal probability are one point.
+    """
+    if y.size == 0 or y.min() == y.max():
+        return []
+    ranking = _Ranking(y, p)
+    claims, frauds = (sums[0] for sums in ranking.cumulative(ranking.whole))
+    recall, alarms = frauds / frauds[-1], (claims - frauds) / (claims - frauds)[-1]
+    steps = np.linspace(0, 1, most // 2)
+    places = np.unique(np.r_[np.searchsorted(recall, steps), np.searchsorted(alarms, steps)])
+    return [
+        {
+            "claims": float(claims[i] / y.size),
+            "recall": float(recall[i]),
+            "precision": float(frauds[i] / claims[i]),
+            "false_positive_rate": float(alarms[i]),
+        }
+        for i in places
+    ]
+
+
+def resampled_sums(columns: Floats, seed: int = 0) -> Floats:
+    """Sums of columns over claims resampled with replacement.
+
+    Parameters
+    ----------
+    columns : array of shape (n, k)
+
+    Returns
+    -------
+    array of shape (resamples, k)
+    """
+    return np.concatenate([weights @ columns for weights in _resamples(len(columns), seed)])
+
+
+def percentile(value: float, resampled: Floats) -> Estimate:
+    """Interval between percentiles of the resampled figure, those that are not finite left out."""
+    told = resampled[np.isfinite(resampled)]
+    if told.size == 0:
+        return Estimate(value, float("nan"), float("nan"))
+    low, high = np.quantile(told, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value, float(low), float(high))
+
+
+def distance(value: float, resampled: Floats) -> Estimate:
+    """Interval of a figure that is never negative, and that chance alone makes positive.
+
+    Such is a largest difference between groups, or a sum of absolute errors. Resampling adds to it what chance had
+    added already, so percentiles would lie too high; the basic bootstrap takes that off again: from
+    ``2 * value - high percentile`` to ``2 * value - low percentile``, no less than 0.
+
+    Notes
+    -----
+    A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997, section 5.2.1.
+    """
+    found = percentile(value, resampled)
+    return Estimate(value, float(np.maximum(2 * value - found.high, 0)), float(np.maximum(2 * value - found.low, 0)))
+
+
+def wilson(successes: float, trials: float, z: float) -> tuple[float, float]:
     """Interval of a proportion.
 
     Parameters
@@ -223,18 +304,7 @@ class _Ranking:
 
     def resamples(self, seed: int) -> Iterator[Floats]:
         """Draw all resamples, some at a time."""
-        n = self._y.size
-        if n == 0:
-            yield self.whole
-            return
-        random = np.random.default_rng(seed)
-        left, most = (RESAMPLES if n <= LARGE else RESAMPLES_LARGE), max(1, 4_000_000 // n)
-        while left > 0:
-            rows = min(left, most)
-            drawn = random.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
-            counts = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
-            yield counts[:, self._order]
-            left -= rows
+        return (weights[:, self._order] for weights in _resamples(self._y.size, seed))
 
     def cumulative(self, weights: Floats) -> tuple[Floats, Floats]:
         """Claims and frauds down to the end of each group, both of shape (resamples, groups)."""
@@ -261,17 +331,23 @@ class _Ranking:
         return dict(zip(FIGURES, figures, strict=True))
 
 
+def _resamples(n: int, seed: int) -> Iterator[Floats]:
+    """How often each of n claims is drawn, in blocks of shape (resamples, n)."""
+    if n == 0:
+        yield np.ones((1, 0))
+        return
+    random = np.random.default_rng(seed)
+    left, most = (RESAMPLES if n <= LARGE else RESAMPLES_LARGE), max(1, 4_000_000 // n)
+    while left > 0:
+        rows = min(left, most)
+        drawn = random.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
+        left -= rows
+
+
 def _recall(claims: Floats, frauds: Floats, share: float) -> Floats:
     if claims.shape[1] == 0:
         return np.array([np.nan])
     found = [np.interp(share * c[-1], np.r_[0, c], np.r_[0, f]) for c, f in zip(claims, frauds, strict=True)]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(found / frauds[:, -1])
-
-
-def _estimate(value: float, resampled: Floats) -> Estimate:
-    told = resampled[np.isfinite(resampled)]
-    if told.size == 0:
-        return Estimate(value, float("nan"), float("nan"))
-    low, high = np.quantile(told, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value, float(low), float(high))

@@ -16,11 +16,12 @@ import polars as pl
 from jobs.etl.persons import Naming, Persons, pseudonyms_of, value_of
 from jobs.etl.rows import as_text
 from jobs.etl.store import Feed, feeds
+from shared.arguments import Option
 from shared.choreography import Stage
 from shared.contract import Contract
 from shared.database import Database, quoted, reference_table
 from shared.errors import ConfigError, TransientError
-from shared.job import Job, Option, lock_of
+from shared.job import Job, lock_of
 from shared.pseudonyms import Pseudonyms
 
 WRITERS: tuple[Stage, ...] = ("evaluate", "score")

@@ -18,8 +18,9 @@ from jobs.etl.persons import ERASED, erased, pseudonyms_of
 from jobs.etl.read import Batch
 from jobs.etl.rows import MOST_CELLS, broken_rows, some
 from jobs.etl.store import Feed, feeds
+from shared.arguments import Option
 from shared.contract import Contract
-from shared.job import Job, Option
+from shared.job import Job
 
 FIRST_ROWS = 10
 """Rows of the first batch, from which the size of the next is reckoned: each may be as long as a file's longest."""

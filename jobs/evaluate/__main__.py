@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from jobs.evaluate.history import Challenger, Unlearnt, leaks, record_verdict, rival, unjudged, weekly_claims, window
+from jobs.evaluate.evidence import Challenger, gather, unjudged
+from jobs.evaluate.history import mirror, record_verdict
+from jobs.evaluate.standing import OPTIONS
 from shared.champion import champion
 from shared.errors import ModelError
 from shared.job import Job, run
@@ -19,6 +21,7 @@ def work(job: Job) -> str:
                 verdicts.append(_judge(job, challenger))
             except ModelError as error:
                 unreadable[challenger.version] = str(error)
+    mirror(job)
     if unreadable:
         raise ModelError(*unreadable.values())
     return "; ".join(verdicts) or "no challenger to judge; nothing to do"
@@ -26,26 +29,15 @@ def work(job: Job) -> str:
 
 def _judge(job: Job, challenger: Challenger) -> str:
     # Most runs find none to judge; numpy is for those that do.
-    from jobs.evaluate.judge import as_document, flag_threshold, judge
-    from shared.model import load
+    from jobs.evaluate.document import as_document
+    from jobs.evaluate.judge import judge
 
-    found, standing = load(challenger.folder), champion(job.database, job.as_of)
-    unlearnt = Unlearnt.of(challenger, standing)
-    claims = window(job, unlearnt)
-    labelled = claims["is_fraud"].is_not_null()
-    probability = found.fraud_probability(found.known(claims), job.settings.threads)
-    judgement = judge(
-        claims["is_fraud"].drop_nulls().to_numpy().astype(float),
-        probability[labelled.to_numpy()],
-        rival(job, standing, claims.filter(labelled)),
-        leaks(challenger, found, job.contract),
-        job.contract.gates,
-        challenger.split,
-    )
-    weekly = weekly_claims(claims, unlearnt)
-    threshold = flag_threshold(probability, claims.height / max(weekly, 1e-9), job.contract.review.capacity_per_week)
-    document = as_document(judgement, probability, weekly)
-    record_verdict(job, challenger, standing, judgement, claims, threshold, document)
+    standing = champion(job.database, job.as_of)
+    claims, evidence = gather(job, challenger, standing)
+    judgement = judge(evidence, job.contract.gates, job.contract.review)
+    document = as_document(judgement, evidence)
+    # What else is found out about the judged claims goes into the document here.
+    record_verdict(job, challenger, standing, judgement, evidence, claims, document)
     said = f"model {challenger.version} ({challenger.family})"
     if not judgement.promoted:
         return f"{said} {judgement.reason}"
@@ -54,4 +46,4 @@ def _judge(job: Job, challenger: Challenger) -> str:
 
 
 if __name__ == "__main__":
-    run("evaluate", __doc__, work)
+    run("evaluate", __doc__, work, options=OPTIONS)

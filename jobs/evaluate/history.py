@@ -1,145 +1,31 @@
-"""Gather what is to be judged, and apply the verdict: ``model_history`` is the truth, MLflow's aliases mirror it."""
+"""The table ``model_history``, which is the truth of what stands and stood; MLflow's aliases mirror it."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from shared.champion import ANOMALY, Champion, folder_of
-from shared.claims import read_claims
-from shared.contract import Contract
-from shared.draws import DRAWS, SPLIT_DRAW
-from shared.errors import ModelError
+from shared.aliases import stored_aliases
+from shared.champion import ANOMALY, Champion
 from shared.job import Job
 
 if TYPE_CHECKING:
-    from jobs.evaluate.judge import Judgement, Split
-    from shared.features import Floats
-    from shared.model import Model
+    from jobs.evaluate.evidence import Challenger
+    from jobs.evaluate.judge import Evidence, Judgement
 
 ACTOR = "evaluate"
-
-
-@dataclass(frozen=True)
-class Challenger:
-    """A registered model that has no verdict yet."""
-
-    version: int
-    family: str
-    folder: Path
-    train_end: datetime
-    judged_share: float | None
-
-    @property
-    def split(self) -> Split:
-        """What told the claims it learnt from and those that judge it apart."""
-        return "time" if self.judged_share is None else "random"
-
-
-@dataclass(frozen=True)
-class Unlearnt:
-    """Claims that none of some models learnt from, so that they may judge them.
-
-    Attributes
-    ----------
-    after : datetime or None
-        Where a model was split by time: only claims later than its training.
-    below : float or None
-        Where a model was split by a draw: only claims drawn below its share.
-    """
-
-    after: datetime | None
-    below: float | None
-
-    @classmethod
-    def of(cls, challenger: Challenger, standing: Champion | None) -> Self:
-        """Claims that both models may be judged by."""
-        models = (challenger, standing) if standing else (challenger,)
-        ends = [model.train_end for model in models if model.judged_share is None]
-        shares = [model.judged_share for model in models if model.judged_share is not None]
-        return cls(max(ends, default=None), min(shares, default=None))
-
-
-def unjudged(job: Job) -> list[Challenger]:
-    """Challengers without a verdict, the oldest first."""
-    rows = job.database.rows(
-        "SELECT model_version AS version, family, artifact_uri, train_end, judged_share FROM models m "
-        "WHERE as_of <= %s AND family <> %s AND NOT EXISTS "
-        "(SELECT FROM model_history h WHERE h.model_version = m.model_version) ORDER BY model_version",
-        [job.as_of, ANOMALY],
-    )
-    return [Challenger(folder=folder_of(row.pop("artifact_uri")), **row) for row in rows]
-
-
-def window(job: Job, unlearnt: Unlearnt) -> pl.DataFrame:
-    """Claims to judge by, with their outcome where it is known; none that was there before the window opened.
-
-    Returns
-    -------
-    polars.DataFrame
-        ``claim_id``, ``event_time``, ``is_fraud`` (null where unknown) and the stored columns.
-    """
-    return read_claims(
-        job.database,
-        job.contract,
-        "FROM claims_as_of(%(as_of)s) c LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
-        # A correction may have moved a claim that was learnt from to a later day.
-        "WHERE (%(after)s::timestamptz IS NULL OR (c.event_time > %(after)s AND c.claim_id NOT IN "
-        "(SELECT e.claim_id FROM claims_as_of(%(after)s) e WHERE e.superseded_at IS NOT NULL))) "
-        f"AND {SPLIT_DRAW} < %(below)s ORDER BY c.claim_id",
-        {"as_of": job.as_of, "after": unlearnt.after, "below": (unlearnt.below or 1.0) * DRAWS},
-        {"is_fraud": ("o.is_fraud", "boolean")},
-    )
-
-
-def weekly_claims(claims: pl.DataFrame, unlearnt: Unlearnt) -> float:
-    """Volume of the line in claims a week, from those of a window.
-
-    By time, the window lasts from the moment it opens to its last claim, a day at least. Where no column dates the
-    claims, all that is known is when they were loaded: they count as those of the time between the first load and the
-    last, a week at least.
-    """
-    first, last = claims["event_time"].min(), claims["event_time"].max()
-    opens, least = (first, 1.0) if unlearnt.after is None else (unlearnt.after, 1 / 7)
-    lasts = (last - opens) / timedelta(weeks=1) if isinstance(last, datetime) and isinstance(opens, datetime) else 0.0
-    return claims.height / (unlearnt.below or 1.0) / max(lasts, least)
-
-
-def leaks(challenger: Challenger, found: Model, contract: Contract) -> set[str]:
-    """Suspected leaks among a challenger's features that the contract does not let in.
-
-    Raises
-    ------
-    ModelError
-        What train wrote of them cannot be read.
-    """
-    try:
-        training = json.loads((challenger.folder / "training.json").read_text())
-        suspected = {finding["column"] for finding in training["findings"] if finding["kind"] == "leak"}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"model {challenger.folder}: cannot be read ({error}); train a new one") from error
-    used = {source for feature in found.features for source in feature.sources}
-    return (suspected & used) - set(contract.features.allow)
-
-
-def rival(job: Job, standing: Champion | None, labelled: pl.DataFrame) -> Floats | None:
-    """What the champion says of the judged claims; None where there is none that still can.
-
-    A champion whose files are gone, or which looks at a column that the contract gave up, must not keep its successor
-    out.
-    """
-    if standing is None:
-        return None
-    try:
-        return standing.model.score(labelled, job.settings.threads)
-    except ModelError as error:
-        job.log("the champion cannot be compared with", model_version=standing.version, reason=str(error))
-        return None
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+ENTRIES = """
+SELECT entry_id, model_version, alias, action, actor, reason, as_of,
+       CASE WHEN alias = 'champion'
+            THEN lead(as_of) OVER (PARTITION BY alias ORDER BY as_of, entry_id) END AS live_until
+FROM model_history WHERE as_of <= %s ORDER BY as_of, entry_id
+"""
+"""Every entry, with the moment until which a champion was live."""
 
 
 def record_verdict(
@@ -147,47 +33,140 @@ def record_verdict(
     challenger: Challenger,
     standing: Champion | None,
     judgement: Judgement,
+    evidence: Evidence,
     claims: pl.DataFrame,
-    threshold: float,
-    document: dict[str, Any],
+    document: Mapping[str, Any],
 ) -> None:
-    """Append the verdict, and let MLflow say the same.
-
-    Killed or refused by MLflow before the commit, nothing has been said, and the next run judges anew.
+    """Append the verdict; killed before the commit, nothing has been said, and the next run judges anew.
 
     Parameters
     ----------
-    document : dict
+    claims : polars.DataFrame
+        Those that judged.
+    document : mapping
         The judgement's figures, ready for JSON.
     """
-    from jobs.evaluate.judge import gates_as_document
+    from jobs.evaluate.document import gates_as_document
+
+    labelled = claims.filter(pl.col("is_fraud").is_not_null())
+    opens, closes = labelled["event_time"].min(), labelled["event_time"].max()
+    with job.database.transaction():
+        append(
+            job,
+            {
+                "model_version": challenger.version,
+                "alias": "champion" if judgement.promoted else "refused",
+                "action": "judged",
+                "actor": ACTOR,
+                "reason": judgement.reason,
+                "threshold": judgement.threshold,
+                "judged_start": opens,
+                "judged_end": closes,
+                "metrics": json.dumps(document),
+                "gates": json.dumps(gates_as_document(judgement)),
+            },
+            standing.version if standing else None,
+        )
+        if opens is not None:
+            for feature, value in evidence.importance.items():
+                job.database.rows(
+                    "INSERT INTO importance VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                    [challenger.version, opens, closes, feature, value, job.as_of, job.run_id],
+                )
+        job.record(rows_in=claims.height, rows_out=labelled.height)
+
+
+def append(job: Job, entry: Mapping[str, Any], before: int | None) -> None:
+    """Append an entry; `before` is the champion so far, who stays where the entry is a refusal."""
+    after = entry["model_version"] if entry["alias"] == "champion" else before
+    row = {**entry, "from_version": before, "to_version": after, "as_of": job.as_of, "run_id": job.run_id}
+    job.database.rows(
+        f"INSERT INTO model_history ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})", list(row.values())
+    )
+
+
+def succession(entries: Iterable[Mapping[str, Any]]) -> list[int]:
+    """Versions that led to the present champion, which is the last; going back takes off what it went back from.
+
+    Parameters
+    ----------
+    entries : iterable of mapping
+        ``alias``, ``action`` and ``model_version`` of the history, in its order.
+
+    >>> judged = [{"alias": "champion", "action": "judged", "model_version": version} for version in (1, 4)]
+    >>> succession([*judged, {"alias": "champion", "action": "rollback", "model_version": 1}])
+    [1]
+    """
+    found: list[int] = []
+    for entry in entries:
+        if entry["alias"] != "champion":
+            continue
+        version = entry["model_version"]
+        if entry["action"] == "rollback" and version in found:
+            while found[-1] != version:
+                found.pop()
+        else:
+            found.append(version)
+    return found
+
+
+def entries(job: Job, until: datetime | None = None) -> list[dict[str, Any]]:
+    """Every entry known by a moment (the clock's), in order; with ``live_until``, None for what still stands."""
+    return job.database.rows(ENTRIES, [until or job.as_of])
+
+
+def mirror(job: Job) -> None:
+    """Let MLflow's aliases say what the table says; where they do, MLflow is not even imported.
+
+    They say what stands now, also while a run looks at an earlier day.
+    """
+    database = job.database
+    known = database.rows("SELECT max(model_version) AS newest FROM models WHERE family <> %s", [ANOMALY])
+    if known[0]["newest"] is None:
+        return
+    waiting = database.rows(
+        "SELECT max(model_version) AS version FROM models m WHERE family <> %s AND NOT EXISTS "
+        "(SELECT FROM model_history h WHERE h.model_version = m.model_version)",
+        [ANOMALY],
+    )
+    before, champion = (None, None, *succession(entries(job, END_OF_TIME)))[-2:]
+    wanted = {"champion": champion, "previous_champion": before, "challenger": waiting[0]["version"]}
+    settings = job.settings
+    stored = stored_aliases(settings.mlflow_tracking_uri, job.contract.name)
+    if stored is not None and all(stored.get(alias) == version for alias, version in wanted.items()):
+        return
     from shared.registry import Registry
 
-    registry = Registry(job.settings.mlflow_tracking_uri, job.settings.artifacts, job.contract.name)
-    before = standing.version if standing else None
-    labelled = claims.filter(pl.col("is_fraud").is_not_null())
-    with job.database.transaction():
-        job.database.rows(
-            "INSERT INTO model_history (model_version, alias, from_version, to_version, actor, reason, threshold, "
-            "judged_start, judged_end, metrics, gates, as_of, run_id) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-            [
-                challenger.version,
-                "champion" if judgement.promoted else "refused",
-                before,
-                challenger.version if judgement.promoted else before,
-                ACTOR,
-                judgement.reason,
-                threshold,
-                labelled["event_time"].min(),
-                labelled["event_time"].max(),
-                json.dumps(document),
-                json.dumps(gates_as_document(judgement)),
-                job.as_of,
-                job.run_id,
-            ],
+    Registry(settings.mlflow_tracking_uri, settings.artifacts, job.contract.name).mirror(wanted)
+
+
+def table(found: Iterable[Mapping[str, Any]]) -> str:
+    """Entries as a table to be read, one a line, the reason last since it may be long."""
+    rows = [("model", "live from", "until", "by", "how", "why")]
+    for entry in found:
+        live = entry["alias"] == "champion"
+        until = "now" if entry["live_until"] is None else _moment(entry["live_until"])
+        since = _moment(entry["as_of"])
+        how = entry["action"] if live else "refused"
+        rows.append(
+            (str(entry["model_version"]), since, until if live else "never", entry["actor"], how, entry["reason"])
         )
-        job.record(rows_in=claims.height, rows_out=labelled.height)
-        aliases = {"champion": challenger.version, "previous_champion": before} if judgement.promoted else {}
-        waiting = unjudged(job)
-        registry.mirror(aliases | {"challenger": waiting[-1].version if waiting else None})
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    return "\n".join("  ".join([*map(str.ljust, row, widths), row[-1]]) for row in rows)
+
+
+def on(found: Iterable[Mapping[str, Any]], day: date) -> list[Mapping[str, Any]]:
+    """Champions that were live at some time of a day (UTC)."""
+    begins = datetime.combine(day, datetime.min.time(), UTC)
+    ends = begins + timedelta(days=1)
+    return [
+        entry
+        for entry in found
+        if entry["alias"] == "champion"
+        and entry["as_of"] < ends
+        and (entry["live_until"] is None or max(begins, entry["as_of"]) < entry["live_until"])
+    ]
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M}"

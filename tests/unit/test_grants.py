@@ -40,6 +40,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "reference_agents": {"etl": MOST | {"DELETE"}},
     "models": {"train": {"SELECT", "INSERT"}, "evaluate": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
     "model_history": {"evaluate": {"SELECT", "INSERT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
+    "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT"}},
     "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
     "predictions": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},

@@ -1,0 +1,122 @@
+"""What a person may decide: to promote a model that was refused, to go back to the champion before, and to look."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import date
+from typing import Any
+
+from jobs.evaluate.history import append, entries, mirror, on, succession, table
+from shared.arguments import Detail, Option, text
+from shared.champion import folder_of
+from shared.claims import read_claims
+from shared.errors import ConfigError, TransientError
+from shared.job import Job
+
+
+def override(job: Job, reason: str, actor: str, model: int | None) -> str:
+    """Promote a model whatever its gates said; the entry holds who, why, and the gates with their verdicts.
+
+    Parameters
+    ----------
+    model : int or None
+        Version; or else the challenger that was refused last, if none was promoted since.
+
+    Raises
+    ------
+    ConfigError
+        There is no such model, it has no verdict, it stands already, or the clock stands before the last entry.
+    ModelError
+        It cannot score what the contract describes.
+    """
+    known = _entries_until_now(job)
+    if model is None and (not known or known[-1]["alias"] != "refused"):
+        raise ConfigError("no challenger was refused since the last promotion; name a model with --model N")
+    return _promote(job, known, known[-1]["model_version"] if model is None else model, "override", reason, actor)
+
+
+def rollback(job: Job, reason: str, actor: str) -> str:
+    """Go back to the champion before; again, to the one before that. Forward goes evaluate, or --override --model N.
+
+    Raises
+    ------
+    ConfigError
+        There was none before, or the clock stands before the last entry.
+    ModelError
+        The champion before cannot score what the contract describes.
+    """
+    known = _entries_until_now(job)
+    line = succession(known)
+    if not line[1:]:
+        raise ConfigError(f"there was no champion before model {line[0]}" if line else "there is no champion yet")
+    return _promote(job, known, line[-2], "rollback", reason or f"rolled back from model {line[-1]}", actor)
+
+
+def history(job: Job, _: str, on_day: date | None) -> str:
+    """Print which model was live when, why, and who said so."""
+    found: list[Any] = entries(job)
+    found = found if on_day is None else on(found, on_day)
+    print(table(found))
+    return f"{len(found)} entries of the models of {job.contract.name}"
+
+
+def _entries_until_now(job: Job) -> list[dict[str, Any]]:
+    later = job.database.rows("SELECT max(as_of) AS moment FROM model_history WHERE as_of > %s", [job.as_of])
+    if later[0]["moment"] is not None:
+        raise ConfigError(
+            f"the clock stands before {later[0]['moment']:%Y-%m-%d %H:%M}, when a model was decided on last: what was "
+            "live in the past cannot be changed; set CLAIMSIGHT_AS_OF later, or not at all"
+        )
+    return entries(job)
+
+
+def _promote(job: Job, known: list[dict[str, Any]], version: int, action: str, reason: str, actor: str) -> str:
+    standing = next(reversed(succession(known)), None)
+    if version == standing:
+        raise ConfigError(f"model {version} is champion already")
+    found = job.database.rows(
+        "SELECT h.model_version, h.threshold, h.judged_start, h.judged_end, h.metrics::text, h.gates::text, "
+        "m.artifact_uri FROM models m LEFT JOIN model_history h ON h.model_version = m.model_version "
+        "AND h.action = 'judged' WHERE m.model_version = %s AND m.as_of <= %s ORDER BY h.entry_id DESC LIMIT 1",
+        [version, job.as_of],
+    )
+    if not found:
+        raise ConfigError(f"there is no model {version}")
+    judged = found[0]
+    _check(job, judged.pop("artifact_uri"))
+    if judged["threshold"] is None:
+        why = "has no verdict yet: run evaluate" if judged["model_version"] is None else "was judged on no claims"
+        raise ConfigError(f"model {version} {why}; without, there is no threshold to flag by")
+    with job.database.transaction():
+        append(job, {**judged, "alias": "champion", "action": action, "actor": actor, "reason": reason}, standing)
+    job.put_event("ModelPromoted", model_version=version)
+    try:
+        mirror(job)
+    except TransientError as error:  # it is done: whoever believed it failed would go back once more
+        job.log("MLflow's aliases will follow with the next run of evaluate", reason=str(error))
+    return f"model {version} is champion, in place of {'none' if standing is None else f'model {standing}'}"
+
+
+def _check(job: Job, artifact_uri: str) -> None:
+    """Raise ModelError unless a model can be read and scores claims as the contract describes them now."""
+    from shared.model import load
+
+    none = read_claims(job.database, job.contract, "FROM claims_as_of(%(as_of)s) c LIMIT 0", {"as_of": job.as_of})
+    load(folder_of(artifact_uri)).known(none)
+
+
+def _day(value: str) -> date:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a day is written as 2024-03-31") from None
+
+
+_ACTOR = Detail("--actor", "NAME", "who decides", text, required=True)
+_MODEL = Detail("--model", "N", "version, in place of the challenger that was refused last", int)
+_ON = Detail("--on", "DATE", "only what was live on that day", _day)
+OPTIONS = (
+    Option("--override", "REASON", "promote a model that was refused", override, (_ACTOR, _MODEL), parse=text),
+    Option("--rollback", "REASON", "go back to the champion before", rollback, (_ACTOR,), str.strip, optional=True),
+    Option("--history", "", "tell which model was live when, why, and who said so", history, (_ON,), looks=True),
+)
