@@ -48,7 +48,7 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
     """
     history = database.rows(
         "SELECT h.*, m.judged_share, m.train_end FROM model_history h JOIN models m USING (model_version) "
-        "WHERE h.as_of <= %s AND %s ORDER BY entry_id",
+        "WHERE h.as_of <= %s AND %s ORDER BY h.as_of, entry_id",
         [as_of, contract.labelled],
     )
     promoted = [entry for entry in history if entry["alias"] == "champion"]

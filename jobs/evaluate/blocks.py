@@ -22,7 +22,7 @@ caption { text-align: left; color: var(--soft); padding-bottom: .35rem; }
 th, td { padding: .3rem .7rem .3rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--edge); }
 td { font-variant-numeric: tabular-nums; } tr { break-inside: avoid; }
 """
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&])")
+_SPECIAL = re.compile(r"([\\`*\[\]<>#|~&]|(?<!\w)_|_(?!\w))")
 
 
 @dataclass(frozen=True)

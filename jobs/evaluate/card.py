@@ -14,6 +14,7 @@ from typing import Any
 from jobs.evaluate.blocks import Block, Heading, Paragraph, Points, Table
 from shared.contract import Contract
 from shared.features import Feature
+from shared.metrics import FIGURES
 
 UNTOLD = "\u2013"
 MOST = 40
@@ -59,7 +60,7 @@ def _use(facts: Facts) -> Iterator[Block]:
     contract, verdict = facts.contract, facts.verdict
     yield Paragraph(
         f"A {facts.model['family'].replace('_', ' ')} model, {'promoted' if verdict['promoted'] else 'refused'} when "
-        f"it was judged as of {_day(facts.model['judged_as_of'])}: {verdict['reason']}."
+        f"it was judged as of {_day(facts.model['judged_as_of'])}: {verdict['reason'].removeprefix('refused: ')}."
     )
     yield Heading("Use")
     yield Points(
@@ -147,7 +148,12 @@ def _figures(facts: Facts) -> Iterator[Block]:
     yield from _table(
         "On the judged claims, with 95 % intervals",
         ("figure", "value", "95 % interval"),
-        [(name.replace("_", " "), *_estimate(estimate)) for name, estimate in metrics["ranking"].items()],
+        # Postgres keeps the keys of a document in an order of its own.
+        [
+            (name.replace("_", " "), *_estimate(metrics["ranking"][name]))
+            for name in FIGURES
+            if name in metrics["ranking"]
+        ],
     )
     if capacity := metrics.get("capacity"):
         unit = getattr(facts.contract.known.get(facts.contract.roles.amount or ""), "unit", "")
