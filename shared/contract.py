@@ -234,7 +234,7 @@ class Gates(_Part):
     max_equal_opportunity_difference: Share = 0.2
     """Between the shares of their frauds that are flagged; the lower 95 % bound counts."""
     min_importance_correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    """Rank correlation of how much each feature weighs with what it weighs in the champion; 0 is chance."""
+    """Rank correlation of how much each shared feature weighs with what it weighs in the champion; 0 is chance."""
     max_milliseconds: Annotated[float, Field(gt=0)] = 2000.0
     """To score 1,000 claims."""
     max_megabytes: Annotated[float, Field(gt=0)] = 200.0

@@ -155,7 +155,7 @@ def table(found: Iterable[Mapping[str, Any]]) -> str:
     return "\n".join("  ".join([*map(str.ljust, row, widths), row[-1]]) for row in rows)
 
 
-def on(found: Iterable[Mapping[str, Any]], day: date) -> list[Mapping[str, Any]]:
+def live_on(found: Iterable[Mapping[str, Any]], day: date) -> list[Mapping[str, Any]]:
     """Champions that were live at some time of a day (UTC)."""
     begins = datetime.combine(day, datetime.min.time(), UTC)
     ends = begins + timedelta(days=1)

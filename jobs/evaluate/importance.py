@@ -13,7 +13,7 @@ from shared.model import Model
 WEIGHED = 2000
 """Claims that a feature's weight is the mean of: exact shares cost trees up to a millisecond a claim."""
 FEWEST = 3
-"""Features that a rank correlation needs."""
+"""Features that a rank correlation needs: of two it can only be 1 or -1."""
 
 
 def importance(model: Model, claims: pl.DataFrame, threads: int, seed: int = 0) -> dict[str, float]:
@@ -33,18 +33,20 @@ def importance(model: Model, claims: pl.DataFrame, threads: int, seed: int = 0) 
 
 
 def rank_correlation(first: Mapping[str, float], second: Mapping[str, float]) -> float | None:
-    """Spearman's correlation of two models' importances over the features of either; one that lacks it gives it 0.
+    """Spearman's correlation of two models' importances over the features that both look at.
+
+    A feature that only one of them has, since the code or the contract changed, says nothing of how stable the rest is.
 
     Returns
     -------
     float or None
-        From -1 to 1; None where there are fewer than three features, or all weigh the same in one model.
+        From -1 to 1; None where they share fewer than three features, or all weigh the same in one model.
 
     >>> rank_correlation({"a": 3.0, "b": 2.0, "c": 1.0}, {"a": 0.3, "b": 0.2, "c": 0.1})
     1.0
     """
-    names = first.keys() | second.keys()
-    one, other = (_ranks([weights.get(name, 0.0) for name in sorted(names)]) for weights in (first, second))
+    names = sorted(first.keys() & second.keys())
+    one, other = (_ranks([weights[name] for name in names]) for weights in (first, second))
     if len(names) < FEWEST or np.ptp(one) == 0 or np.ptp(other) == 0:
         return None
     return round(float(np.corrcoef(one, other)[0, 1]), 12)

@@ -6,7 +6,7 @@ import argparse
 from datetime import date
 from typing import Any
 
-from jobs.evaluate.history import append, entries, mirror, on, succession, table
+from jobs.evaluate.history import append, entries, live_on, mirror, succession, table
 from shared.arguments import Detail, Option, text
 from shared.champion import folder_of
 from shared.claims import read_claims
@@ -52,10 +52,10 @@ def rollback(job: Job, reason: str, actor: str) -> str:
     return _promote(job, known, line[-2], "rollback", reason or f"rolled back from model {line[-1]}", actor)
 
 
-def history(job: Job, _: str, on_day: date | None) -> str:
+def history(job: Job, _: str, on: date | None) -> str:
     """Print which model was live when, why, and who said so."""
     found: list[Any] = entries(job)
-    found = found if on_day is None else on(found, on_day)
+    found = found if on is None else live_on(found, on)
     print(table(found))
     return f"{len(found)} entries of the models of {job.contract.name}"
 

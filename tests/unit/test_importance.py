@@ -44,9 +44,12 @@ def test_correlation_is_scipys() -> None:
         names = [f"f{n}" for n in range(8)]
         ours = rank_correlation(dict(zip(names, first, strict=True)), dict(zip(names, second, strict=True)))
         assert ours == pytest.approx(spearmanr(first, second).statistic)
-    assert rank_correlation({"a": 1.0, "b": 2.0}, {"c": 5.0}) == pytest.approx(
-        spearmanr([1, 2, 0], [0, 0, 5]).statistic
-    )
+
+
+def test_new_features_do_not_make_a_model_unstable() -> None:
+    """Features of one model only are left out: the ranks of the others among themselves are compared."""
+    champion = {"a": 3.0, "b": 2.0, "c": 1.0, "gone": 9.0}
+    assert rank_correlation({"new": 9.0, "a": 0.3, "b": 0.2, "c": 0.1}, champion) == 1.0
 
 
 @pytest.mark.parametrize(
