@@ -229,7 +229,7 @@ class Gates(_Part):
     """Of |log(expected frauds / actual frauds)|; 0.7 is a factor of two."""
     max_calibration_error_by_decile: Annotated[float, Field(gt=0)] = 0.5
     """Of |expected - actual| frauds, summed over the deciles, as a share of all frauds; the lower 95 % bound counts."""
-    max_demographic_parity_difference: Share = 0.1
+    max_demographic_parity_difference: Share = 0.15
     """Between the shares flagged of two groups of a sensitive column; the lower 95 % bound counts."""
     max_equal_opportunity_difference: Share = 0.2
     """Between the shares of their frauds that are flagged; the lower 95 % bound counts."""

@@ -122,7 +122,7 @@ def paired_difference(y: Floats, p: Floats, other: Floats, seed: int = 0) -> Est
     first, second = _Ranking(y, p), _Ranking(y, other)
     differences = np.concatenate(
         [
-            first.values(a)["average_precision"] - second.values(b)["average_precision"]
+            _average_precision(*first.cumulative(a)) - _average_precision(*second.cumulative(b))
             for a, b in zip(first.resamples(seed), second.resamples(seed), strict=True)
         ]
     )
@@ -321,13 +321,18 @@ class _Ranking:
         caught = np.diff(frauds, axis=1, prepend=0)
         clean = np.diff(claims - frauds, axis=1, prepend=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            precision = np.where(claims > 0, frauds / claims, 0.0)
-            average = (caught * precision).sum(axis=1) / total[:, 0]
             above = ((frauds - caught / 2) * clean).sum(axis=1)
             auc = above / (total[:, 0] * clean.sum(axis=1))
             prevalence = total[:, 0] / claims[:, -1]
         recalls = {share: _recall(claims, frauds, share) for share in (0.05, 0.1, 0.2)}
-        figures = (average, auc, *recalls.values(), recalls[0.1] / 0.1, recalls[0.2] / 0.2, prevalence)
+        figures = (
+            _average_precision(claims, frauds),
+            auc,
+            *recalls.values(),
+            recalls[0.1] / 0.1,
+            recalls[0.2] / 0.2,
+            prevalence,
+        )
         return dict(zip(FIGURES, figures, strict=True))
 
 
@@ -343,6 +348,14 @@ def _resamples(n: int, seed: int) -> Iterator[Floats]:
         drawn = random.integers(0, n, size=(rows, n)) + np.arange(rows)[:, None] * n
         yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
         left -= rows
+
+
+def _average_precision(claims: Floats, frauds: Floats) -> Floats:
+    if claims.shape[1] == 0:
+        return np.array([np.nan])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precision = np.where(claims > 0, frauds / claims, 0.0)
+        return np.asarray((np.diff(frauds, axis=1, prepend=0) * precision).sum(axis=1) / frauds[:, -1])
 
 
 def _recall(claims: Floats, frauds: Floats, share: float) -> Floats:

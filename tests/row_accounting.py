@@ -108,5 +108,15 @@ def state(url: str) -> dict[str, list[str]]:
     return found
 
 
-_ALONE = ("anomalies", "drift_metrics", "erasures", "model_history", "models", "pictures", "predictions", "pulled_rows")
+_ALONE = (
+    "anomalies",
+    "drift_metrics",
+    "erasures",
+    "importance",
+    "model_history",
+    "models",
+    "pictures",
+    "predictions",
+    "pulled_rows",
+)
 """Tables whose rows come from no file."""

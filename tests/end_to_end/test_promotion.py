@@ -99,6 +99,16 @@ def test_a_refused_challenger_is_promoted_by_a_person_and_that_is_recorded(place
     assert events(place) == [first, worse]
 
 
+def test_a_planted_leak_is_refused(place: Line) -> None:
+    """However well it ranks, a model with a suspected leak among its features is refused, and the reason says so."""
+    place.add_model(good=True)
+    findings = {"findings": [{"column": "amount", "kind": "leak", "evidence": "planted"}]}
+    (place.folder / "model-0" / "training.json").write_text(json.dumps(findings))
+    assert "refused: suspected leaks among the features is 1" in place.evaluate()
+    assert place.live() == []
+    assert place.aliases() == {}
+
+
 def test_what_cannot_be_overridden(place: Line) -> None:
     """Without a refusal since, an unknown or unjudged model, the champion itself: each ends in a sentence."""
     first = place.add_model(good=True)

@@ -215,3 +215,23 @@ def test_own_names_for_their_roles(tmp_path: Path) -> None:
     text = text.replace("lost_on", "event_time").replace('label = "fraud"', 'label = "is_fraud"')
     (tmp_path / "contract.toml").write_text(text.replace("\nfraud = {", "\nis_fraud = {"))
     assert isinstance(load(tmp_path / "contract.toml"), Contract)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("max_average_precision_loss", 1.5),
+        ("max_calibration_error_by_decile", 0),
+        ("max_demographic_parity_difference", -0.1),
+        ("max_equal_opportunity_difference", 2),
+        ("min_importance_correlation", -1.5),
+        ("max_milliseconds", 0),
+        ("max_megabytes", 0),
+        ("max_megabytes", "'large'"),
+    ],
+)
+def test_gates_out_of_range(tmp_path: Path, key: str, value: object) -> None:
+    """A limit that nothing could pass or fail, or that is no number, is named with its key and line."""
+    (problem,) = _problems(tmp_path, MOTOR + f"[gates]\n{key} = {value}\n")
+    line = MOTOR.count("\n") + 2
+    assert f"line {line}: gates.{key}: " in problem

@@ -8,17 +8,21 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from shared import metrics
 from shared.metrics import (
     Floats,
     average_precision,
     calibration_error,
+    curve,
+    deciles,
+    distance,
     paired_difference,
     ranking_metrics,
     recall_at,
     roc_auc,
+    tenths,
     wilson,
 )
 
@@ -203,3 +207,51 @@ def test_one_fraud() -> None:
     """A single claim can be judged; its interval is a point."""
     found = ranking_metrics(np.array([1.0]), np.array([0.3]))
     assert (found["average_precision"].value, found["average_precision"].low) == (1, 1)
+
+
+@samples
+def test_points_lie_on_scikit_learns_curves(n: int, levels: int) -> None:
+    """Each point of the curves is one of scikit-learn's, the last is all claims, and there are at most a hundred."""
+    y, p = _sample(11, n, levels)
+    found = curve(y, p)
+    precision, recall, _ = precision_recall_curve(y, p)
+    alarms, hits, _ = roc_curve(y, p, drop_intermediate=False)
+    theirs = {(round(r, 9), round(q, 9)) for r, q in zip(recall, precision, strict=True)}
+    assert {(round(point["recall"], 9), round(point["precision"], 9)) for point in found} <= theirs
+    theirs = {(round(a, 9), round(h, 9)) for a, h in zip(alarms, hits, strict=True)}
+    assert {(round(point["false_positive_rate"], 9), round(point["recall"], 9)) for point in found} <= theirs
+    assert (found[-1]["claims"], found[-1]["recall"], found[-1]["false_positive_rate"]) == (1, 1, 1)
+    assert len(found) <= 100
+
+
+def test_deciles_are_those_of_a_spreadsheet() -> None:
+    """Sorted, cut into ten, counted: expected and actual frauds per bin, cumulative share; as by pandas' own means."""
+    import pandas as pd
+
+    y, p = _sample(12, 1000, 10**9)
+    table = pd.DataFrame({"y": y, "p": p}).sort_values("p", ascending=False, ignore_index=True)
+    bins = table.groupby(table.index // 100)
+    found = deciles(y, p)
+    assert [decile.frauds for decile in found] == pytest.approx(bins["y"].sum().tolist())
+    assert [decile.expected for decile in found] == pytest.approx(bins["p"].sum().tolist())
+    assert [decile.cumulative_recall for decile in found] == pytest.approx(
+        (bins["y"].sum().cumsum() / y.sum()).tolist()
+    )
+
+
+@pytest.mark.parametrize(("n", "levels"), [(1, 1), (7, 2), (10, 10**9), (95, 5), (1000, 3)])
+def test_tenths_share_out_every_claim(n: int, levels: int) -> None:
+    """Each claim is shared out whole, each bin holds a tenth, and ties share alike."""
+    p = np.floor(np.random.default_rng(13).random(n) * levels) / levels
+    found = tenths(p)
+    assert found.sum(axis=1) == pytest.approx(np.ones(n))
+    assert found.sum(axis=0) == pytest.approx(np.full(10, n / 10))
+    assert all(np.ptp(found[p == value], axis=0).max() == 0 for value in np.unique(p))
+
+
+def test_distance_takes_off_what_chance_adds() -> None:
+    """Where resampling adds as much as chance had, the lower bound is none; it is never negative."""
+    resampled = np.linspace(0.1, 0.3, 1001)
+    found = distance(0.2, resampled)
+    assert (found.low, found.high) == pytest.approx((0.105, 0.295))
+    assert distance(0.1, resampled).low == 0
