@@ -34,6 +34,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "model_history": {"evaluate": ADD, "score": READ, "drift": READ},
     "importance": {"evaluate": ADD, "drift": READ},
     "bivariate": {"evaluate": ADD, "drift": ADD},
+    "model_cards": {"evaluate": CHANGE},
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
     "predictions": {"etl": ERASE, "score": ADD},
     "anomalies": {"etl": ERASE, "score": ADD},

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from deploy.local.report_model import card_of, gather_model
+from deploy.local.report_model import gather_model
 from deploy.local.report_sources import gather_sources
 from deploy.local.scores import scores, unusual
 from deploy.local.summary import WAY_ON
@@ -62,10 +62,10 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     lines = sorted({contract.name} | {page.stem for page in folder.glob("*.html")} - {"index"})
     facts = gather(database, contract, summary, as_of)
-    card, path = card_of(facts["trained"] if facts["judged"] else None), folder / CARDS / f"{contract.name}.html"
+    card, path = facts["model"]["card"], folder / CARDS / f"{contract.name}.html"
     if card is not None:
         path.parent.mkdir(exist_ok=True)
-        _replace(path, card)
+        _replace(path, card.encode())
     page = render(facts | {"lines": lines, "card_page": f"{CARDS}/{contract.name}.html" if card else None}).encode()
     for path in (folder / f"{contract.name}.html", folder / "index.html"):
         _replace(path, page)

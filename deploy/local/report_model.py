@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-from shared.champion import folder_of
 from shared.contract import Contract
 from shared.database import Database
-from shared.errors import ModelError
 from shared.metrics import wilson
 
 Z_95 = 1.96
@@ -33,6 +30,7 @@ def gather_model(database: Database, contract: Contract, judged: Row | None, his
     metrics = judged["metrics"] if judged else {}
     errors = metrics.get("errors") or {"slices": [], "kinds": []}
     return {
+        "card": _card(database, judged["model_version"]) if judged else None,
         "live": _live(history),
         "curve": metrics.get("curve") or [],
         "told_curve": _thinned(metrics.get("curve") or []),
@@ -46,14 +44,9 @@ def gather_model(database: Database, contract: Contract, judged: Row | None, his
     }
 
 
-def card_of(trained: Row | None) -> bytes | None:
-    """Read the model card that evaluate put beside a model, or None: there is none on this machine."""
-    if trained is None:
-        return None
-    try:
-        return (Path(folder_of(trained["artifact_uri"])).parent / "card" / "model-card.html").read_bytes()
-    except (ModelError, OSError):
-        return None
+def _card(database: Database, version: int) -> str | None:
+    found = database.rows("SELECT html FROM model_cards WHERE model_version = %s", [version])
+    return found[0]["html"] if found else None
 
 
 def _live(history: Sequence[Row]) -> list[Row]:

@@ -98,11 +98,8 @@ def keep(job: Job, version: int, found: Analysis) -> None:
         )
 
 
-def publish(job: Job, version: int, found: Analysis) -> None:
-    """Put the model card, as Markdown and as HTML, beside the model; written from the verdict as it stands."""
-    from shared.registry import Registry
-
-    settings = job.settings
+def write_card(job: Job, version: int, found: Analysis) -> None:
+    """Write the model card, as Markdown and as HTML, from the verdict as it stands; within its transaction."""
     model = job.database.rows("SELECT * FROM models WHERE model_version = %s", [version])[0]
     verdict = job.database.rows(
         "SELECT alias = 'champion' AS promoted, reason, threshold, judged_start, judged_end, metrics, gates "
@@ -111,9 +108,9 @@ def publish(job: Job, version: int, found: Analysis) -> None:
     )[0]
     facts = Facts(job.contract, model | {"judged_as_of": job.as_of}, found.training, found.model.features, verdict)
     name, blocks = title(facts), list(card(facts))
-    Registry(settings.mlflow_tracking_uri, settings.artifacts, job.contract.name).attach(
-        model["mlflow_run_id"],
-        {"card/model-card.md": markdown(name, blocks), "card/model-card.html": html(name, blocks)},
+    job.database.rows(
+        "INSERT INTO model_cards (model_version, markdown, html, run_id) VALUES (%s, %s, %s, %s)",
+        [version, markdown(name, blocks), html(name, blocks), job.run_id],
     )
 
 

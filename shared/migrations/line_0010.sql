@@ -25,3 +25,12 @@ CREATE TABLE {line}.slice_examples (
     run_id         bigint NOT NULL REFERENCES claimsight.job_runs,
     PRIMARY KEY (model_version, slice, claim_id)
 );
+
+-- The card of each judged model; MLflow gets a copy once it can be reached.
+CREATE TABLE {line}.model_cards (
+    model_version  integer PRIMARY KEY REFERENCES {line}.models,
+    markdown       text NOT NULL,
+    html           text NOT NULL,
+    published      boolean NOT NULL DEFAULT false,
+    run_id         bigint NOT NULL REFERENCES claimsight.job_runs
+);

@@ -42,6 +42,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "model_history": {"evaluate": {"SELECT", "INSERT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
     "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT"}},
     "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
+    "model_cards": {"evaluate": MOST},
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
     "predictions": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},

@@ -51,12 +51,10 @@ def test_a_personal_id_is_not_told_as_an_example(database: Database, tmp_path: P
 def test_the_model_card_lies_beside_the_page(database: Database, tmp_path: Path) -> None:
     """The card that evaluate wrote is copied to the report and linked to; without one there is no link."""
     load(database, 120)
-    (tmp_path / "model").mkdir()
-    promote(database, tmp_path / "model")
+    promote(database, tmp_path)
     text, _ = page(database, tmp_path)
     assert "cards/" not in text
-    (tmp_path / "card").mkdir()
-    (tmp_path / "card" / "model-card.html").write_text("<p>card</p>")
+    database.rows("INSERT INTO model_cards VALUES (1, 'card', '<p>card</p>', false, 1)")
     text, _ = page(database, tmp_path)
     assert 'href="cards/motor.html"' in text
     assert (tmp_path / "new" / "cards" / "motor.html").read_text() == "<p>card</p>"
