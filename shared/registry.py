@@ -109,6 +109,14 @@ class Registry:
         except MlflowException as error:
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
 
+    def attach(self, run_id: str, texts: Mapping[str, str]) -> None:
+        """Add texts to a run's artifacts, each by its path there; one of the same path is written anew."""
+        try:
+            for path, text in texts.items():
+                self._client.log_text(run_id, text, path)
+        except MlflowException as error:
+            raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
+
     def mirror(self, aliases: Mapping[str, int | None]) -> None:
         """Make the registry's aliases say what the database says; None takes an alias away."""
         try:

@@ -84,6 +84,7 @@ class Line:
         version = int(client.create_model_version("garage", source.as_uri()).version)
         _model(1.0 if good else -1.0).save(source)
         (source / "training.json").write_text(json.dumps({"findings": []}))
+        (source / "profile.json").write_text("[]")
         with Database(self.url, "garage") as database:
             run = database.rows(
                 "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "

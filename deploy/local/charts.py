@@ -95,6 +95,18 @@ class Chart:
             )
         return self
 
+    def spans(self, spans: Sequence[tuple[float, float, float, str]], labels: Sequence[tuple[float, str]]) -> Self:
+        """Draw flat bars, each by its height, its two ends and its note; and name heights at the left."""
+        for y, label in labels:
+            self._add('<text class="axis" x="0" y="{}">{}</text>', self._at_y(y) + 4, label)
+        for y, start, end, note in spans:
+            left, top = self._at_x(start), self._at_y(y) - 7
+            self._add(
+                '<rect class="main" x="{}" y="{}" width="{}" height="14"><title>{}</title></rect>',
+                *(left, _rounded(top), _rounded(max(self._at_x(end) - left, 2)), note),
+            )
+        return self
+
     def level(self, y: float, label: str, *, below: bool = False) -> Self:
         """Draw a dashed line across, with its name above or below its right end."""
         at, right = self._at_y(y), self._width - RIGHT

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from deploy.local.report_model import gather_model
 from deploy.local.report_sources import gather_sources
 from deploy.local.scores import scores, unusual
 from deploy.local.summary import WAY_ON
@@ -27,6 +28,8 @@ from shared.metrics import wilson
 LONGEST = 20
 """Rows of a list; the page says how many more there are."""
 MOST_WINDOWS = 12
+CARDS = "cards"
+"""Folder of the models' cards, below that of the pages."""
 Z_95 = 1.96
 PERIODS = (("day", 35), ("week", 200), ("month", 2200), ("year", 40_000), ("century", float("inf")))
 """Period by which a book is cut, and the days up to which a book is short enough for it."""
@@ -39,7 +42,8 @@ def write_report(
 ) -> Path:
     """Write the page of one line of business, ``<line>.html``, and the same as ``index.html``, the last run's page.
 
-    The pages of other lines stay as they are; this one leads to them.
+    The pages of other lines stay as they are; this one leads to them. The card of the model that it shows lies beside
+    it, below ``cards``.
 
     Parameters
     ----------
@@ -57,19 +61,28 @@ def write_report(
     """
     folder.mkdir(parents=True, exist_ok=True)
     lines = sorted({contract.name} | {page.stem for page in folder.glob("*.html")} - {"index"})
-    page = render(gather(database, contract, summary, as_of) | {"lines": lines})
+    facts = gather(database, contract, summary, as_of)
+    card, path = facts["model"]["card"], folder / CARDS / f"{contract.name}.html"
+    if card is not None:
+        path.parent.mkdir(exist_ok=True)
+        _replace(path, card.encode())
+    page = render(facts | {"lines": lines, "card_page": f"{CARDS}/{contract.name}.html" if card else None}).encode()
     for path in (folder / f"{contract.name}.html", folder / "index.html"):
-        part = path.with_name(path.name + ".part")
-        part.write_text(page, encoding="utf-8")
-        os.replace(part, path)
+        _replace(path, page)
     return folder / "index.html"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)
 
 
 def gather(database: Database, contract: Contract, summary: dict[str, Any], as_of: datetime) -> Row:
     """Read all that the page shows."""
     # Whoever names no outcomes any more has no champion either, whatever was promoted before.
     history = database.rows(
-        "SELECT * FROM model_history WHERE as_of <= %s AND %s ORDER BY entry_id", [as_of, contract.labelled]
+        "SELECT * FROM model_history WHERE as_of <= %s AND %s ORDER BY as_of, entry_id", [as_of, contract.labelled]
     )
     models = database.rows(
         "SELECT * FROM models WHERE as_of <= %s AND (family <> %s) = %s ORDER BY model_version",
@@ -99,6 +112,7 @@ def gather(database: Database, contract: Contract, summary: dict[str, Any], as_o
             "judged": judged,
             "trained": trained,
             "training": _training(trained, contract),
+            "model": gather_model(database, contract, judged, history),
             "deciles": _deciles(judged["metrics"]["deciles"]) if judged else [],
             "scores": scores(database, contract, champion, trained, as_of) if champion and trained else None,
             "unusual": unusual(database, contract, trained, as_of) if trained and not contract.labelled else None,
@@ -111,7 +125,7 @@ def render(facts: Row) -> str:
     """Turn what was gathered into HTML."""
     import jinja2
 
-    from deploy.local import charts
+    from deploy.local import charts, model_charts
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -122,7 +136,13 @@ def render(facts: Row) -> str:
     )
     words = (count, figure, share, day, words_of, sha256)
     environment.filters |= {function.__name__: function for function in words}
-    environment.globals |= {"charts": charts, "count": count, "share": share, "figure": figure}
+    environment.globals |= {
+        "charts": charts,
+        "model_charts": model_charts,
+        "count": count,
+        "share": share,
+        "figure": figure,
+    }
     return environment.get_template("report.html.j2").render(facts, longest=LONGEST, way_on=WAY_ON)
 
 

@@ -29,6 +29,8 @@ NO_OUTCOMES = (
     "the contract names no outcomes, so nothing tells fraud from the rest, and claims are ranked by how unusual they "
     "are; send outcomes and name them in the contract ([outcomes], or roles.label where they stand in the claims file)"
 )
+AT_CAPACITY = ("claims", "flagged", "frauds", "recall", "precision", "lift", "net")
+"""What the summary tells of the claims that investigators would have looked at."""
 MOST_TOLD = 10
 """Columns that the terminal names; the report has them all."""
 
@@ -48,7 +50,7 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
     """
     history = database.rows(
         "SELECT h.*, m.judged_share, m.train_end FROM model_history h JOIN models m USING (model_version) "
-        "WHERE h.as_of <= %s AND %s ORDER BY entry_id",
+        "WHERE h.as_of <= %s AND %s ORDER BY h.as_of, entry_id",
         [as_of, contract.labelled],
     )
     promoted = [entry for entry in history if entry["alias"] == "champion"]
@@ -209,7 +211,7 @@ def _champion(database: Database, contract: Contract, entry: dict[str, Any]) -> 
     folder = folder_of(trained["artifact_uri"])
     features = json.loads((folder / "model.json").read_text())["features"]
     findings = json.loads((folder / "training.json").read_text())["findings"]
-    allowed = contract.features.allow
+    allowed, capacity = contract.features.allow, entry["metrics"].get("capacity")
     return {
         "model_version": entry["model_version"],
         "family": trained["family"],
@@ -228,6 +230,9 @@ def _champion(database: Database, contract: Contract, entry: dict[str, Any]) -> 
         ],
         "metrics": {name: entry["metrics"]["ranking"][name] for name in FIGURES},
         "gates": entry["gates"],
+        "live_since": entry["as_of"].isoformat(),
+        "at_capacity": capacity and {name: capacity[name] for name in AT_CAPACITY},
+        "misses": entry["metrics"].get("errors", {}).get("slices", []),
     }
 
 

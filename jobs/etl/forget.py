@@ -17,12 +17,15 @@ from jobs.etl.persons import Naming, Persons, pseudonyms_of, value_of
 from jobs.etl.rows import as_text
 from jobs.etl.store import Feed, feeds
 from shared.arguments import Option
+from shared.choreography import Stage
 from shared.contract import Contract
 from shared.database import Database, quoted, reference_table
 from shared.errors import ConfigError, TransientError
 from shared.job import Job, lock_of
 from shared.pseudonyms import Pseudonyms
 
+WRITERS: tuple[Stage, ...] = ("evaluate", "score")
+"""Stages that write of claims by their ids."""
 ROWS_AT_ONCE = 10_000
 """Quarantined rows that stand in memory at once."""
 
@@ -53,12 +56,15 @@ def forget(job: Job, claimant: str) -> str:
     ConfigError
         The contract does not say which column names the claimant, there is no key, or no claimant is given.
     TransientError
-        score is at work: it may have read the claims already, and would write of them again.
+        evaluate or score is at work: it may have read the claims already, and would write of them again.
     """
     database = job.database
     person = _person(job, claimant)
-    if not database.try_lock(lock_of("score", job.contract.name)):
-        raise TransientError("score is at work, and may write of the claimant's claims; start it again when that ended")
+    for stage in WRITERS:
+        if not database.try_lock(lock_of(stage, job.contract.name)):
+            raise TransientError(
+                f"{stage} is at work, and may write of the claimant's claims; start it again when that ended"
+            )
     with database.transaction():
         claims = _claims(database, person)
         erased = _erase_quarantined(database, person, claims)

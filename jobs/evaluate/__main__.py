@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.evaluate.cards import publish
 from jobs.evaluate.evidence import Challenger, gather, unjudged
 from jobs.evaluate.history import mirror, record_verdict
 from jobs.evaluate.standing import OPTIONS
@@ -22,6 +23,7 @@ def work(job: Job) -> str:
             except ModelError as error:
                 unreadable[challenger.version] = str(error)
     mirror(job)
+    publish(job)
     if unreadable:
         raise ModelError(*unreadable.values())
     return "; ".join(verdicts) or "no challenger to judge; nothing to do"
@@ -29,15 +31,19 @@ def work(job: Job) -> str:
 
 def _judge(job: Job, challenger: Challenger) -> str:
     # Most runs find none to judge; numpy is for those that do.
+    from jobs.evaluate.analysis import analyse, keep, write_card
     from jobs.evaluate.document import as_document
     from jobs.evaluate.judge import judge
 
     standing = champion(job.database, job.as_of)
     claims, evidence = gather(job, challenger, standing)
     judgement = judge(evidence, job.contract.gates, job.contract.review)
-    document = as_document(judgement, evidence)
-    # What else is found out about the judged claims goes into the document here.
-    record_verdict(job, challenger, standing, judgement, evidence, claims, document)
+    found = analyse(job, challenger, claims, evidence, judgement)
+    document = as_document(judgement, evidence) | {"errors": found.errors}
+    with job.database.transaction():
+        record_verdict(job, challenger, standing, judgement, evidence, claims, document)
+        keep(job, challenger.version, found)
+        write_card(job, challenger.version, found)
     said = f"model {challenger.version} ({challenger.family})"
     if not judgement.promoted:
         return f"{said} {judgement.reason}"

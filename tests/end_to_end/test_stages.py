@@ -26,7 +26,16 @@ from tests import claims_factory
 from tests.factories import ROOT, finish
 
 FOLLOWING = ("train", "evaluate", "score", "drift")
-TABLES = ("models", "model_history", "predictions", "drift_metrics", "outcomes", "claims")
+TABLES = (
+    "models",
+    "model_history",
+    "bivariate",
+    "slice_examples",
+    "predictions",
+    "drift_metrics",
+    "outcomes",
+    "claims",
+)
 
 
 @dataclass(frozen=True)
@@ -223,6 +232,24 @@ def test_registry_mirrors_the_database(line: Line) -> None:
     """MLflow calls the promoted version champion, and no version challenger."""
     (model,) = line.rows("SELECT model_version FROM models")
     assert aliases(line) == {"champion": model["model_version"]}
+
+
+def test_judged_model_has_its_card_and_tables(line: Line) -> None:
+    """Evaluate, though killed once, left each association once, and a card; neither card nor history names a claim."""
+    (model,) = line.rows(
+        "SELECT m.artifact_uri, h.metrics::text AS told, h.metrics->'errors'->'kinds' AS kinds, "
+        "h.judged_start, h.judged_end FROM models m JOIN model_history h USING (model_version)"
+    )
+    card = Path(model["artifact_uri"].removeprefix("file://")).parent / "card"
+    texts = [model["told"], *((card / f"model-card.{kind}").read_text() for kind in ("md", "html"))]
+    assert all("model 1" in text for text in texts[1:])
+    ids = [row["claim_id"] for row in line.rows("SELECT claim_id FROM claims")]
+    assert not [claim for claim in ids if any(f'"{claim}"' in text or f" {claim} " in text for text in texts)]
+    months = line.rows("SELECT feature, month, count(*) AS n FROM bivariate GROUP BY 1, 2")
+    assert {row["n"] for row in months} == {1}
+    assert min(row["month"] for row in months) == model["judged_start"].date().replace(day=1)
+    assert max(row["month"] for row in months) == model["judged_end"].date().replace(day=1)
+    assert {kind["column"] for kind in model["kinds"]}
 
 
 def test_second_run_changes_nothing(line: Line) -> None:

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from jobs.etl.forget import expire, forget
+from shared.choreography import Stage
 from shared.contract import Contract
 from shared.database import Database
 from shared.errors import ConfigError, TransientError
@@ -234,12 +235,13 @@ def test_all_or_nothing(etl: Etl) -> None:
     assert _everything(etl) == before
 
 
-def test_not_while_score_is_at_work(etl: Etl) -> None:
-    """Score may have read the claims already, and would write of them: until it ended nobody is erased."""
+@pytest.mark.parametrize("stage", ["evaluate", "score"])
+def test_not_while_a_stage_may_write_of_claims(etl: Etl, stage: Stage) -> None:
+    """A stage may have read the claims already, and would write of them: until it ended nobody is erased."""
     etl.load("a.csv", _claims(ANN))
-    with Database(etl.url, "motor") as score:
-        assert score.try_lock(lock_of("score", "motor"))
-        with pytest.raises(TransientError, match="score is at work"):
+    with Database(etl.url, "motor") as other:
+        assert other.try_lock(lock_of(stage, "motor"))
+        with pytest.raises(TransientError, match=f"{stage} is at work"):
             forget(etl.job, "Ann O'Neil")
     assert len(etl.current()) == 1
 

@@ -48,6 +48,24 @@ SUMMARY: dict[str, Any] = {
         "left_out": [{"column": "month", "evidence": "tells the date"}],
         "metrics": dict.fromkeys(SCHEMA["$defs"]["champion"]["properties"]["metrics"]["required"], ESTIMATE),
         "gates": [GATE],
+        "live_since": "2025-12-01T00:00:00+00:00",
+        "at_capacity": {
+            **{"claims": 95, "flagged": 10, "frauds": 5, "net": None},
+            **dict.fromkeys(("recall", "precision", "lift"), ESTIMATE),
+        },
+        "misses": [
+            {
+                **{
+                    "words": "peril is hail",
+                    "claims": 60,
+                    "frauds": 9,
+                    "expected": 2.5,
+                    "missed": 8,
+                    "false_alarms": 1,
+                },
+                "error": ESTIMATE,
+            }
+        ],
     },
     "refusing_gates": [],
     "no_champion_because": None,
@@ -104,6 +122,8 @@ def test_what_collect_gathers_is_valid(database_url: str) -> None:
         (("stages", "etl", "exit_code"), 3),
         (("stages", "sixth"), STAGE),
         (("champion", "gates"), []),
+        (("champion", "misses"), [{"words": "peril is hail"}]),
+        (("champion", "at_capacity", "flagged"), 0.5),
         (("champion", "metrics", "average_precision", "value"), "0.34"),
         (("drift", "verdict"), "panic"),
         (("attainable", "attained"), 1.5),

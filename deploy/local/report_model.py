@@ -1,0 +1,93 @@
+"""What the report says of the judged model: when it was live, what it costs and catches, where it errs, its card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from shared.contract import Contract
+from shared.database import Database
+from shared.metrics import wilson
+
+Z_95 = 1.96
+CURVE_ROWS = 20
+"""Points of a curve that its table tells."""
+
+Row = dict[str, Any]
+
+
+def gather_model(database: Database, contract: Contract, judged: Row | None, history: Sequence[Row]) -> Row:
+    """Read what the page shows of the judged model.
+
+    Parameters
+    ----------
+    judged : dict or None
+        Its entry in the history; one of an earlier version of evaluate has fewer figures, and less is shown.
+    history : sequence of dict
+        All entries, in their order.
+    """
+    metrics = judged["metrics"] if judged else {}
+    errors = metrics.get("errors") or {"slices": [], "kinds": []}
+    return {
+        "card": _card(database, judged["model_version"]) if judged else None,
+        "live": _live(history),
+        "curve": metrics.get("curve") or [],
+        "told_curve": _thinned(metrics.get("curve") or []),
+        "capacity": metrics.get("capacity"),
+        "unit": _unit(contract),
+        "calibration": metrics.get("calibration"),
+        "fairness": metrics.get("fairness") or [],
+        "judged_errors": "errors" in metrics,
+        "slices": _with_examples(database, contract, judged["model_version"], errors["slices"]) if judged else [],
+        "kinds": _by_column(errors["kinds"]),
+    }
+
+
+def _card(database: Database, version: int) -> str | None:
+    found = database.rows("SELECT html FROM model_cards WHERE model_version = %s", [version])
+    return found[0]["html"] if found else None
+
+
+def _live(history: Sequence[Row]) -> list[Row]:
+    """Champions in their order, each with the moment until which it was live; None for the present one."""
+    champions = [entry for entry in history if entry["alias"] == "champion"]
+    ends = [after["as_of"] for _, after in pairwise(champions)]
+    return [entry | {"until": until} for entry, until in zip(champions, [*ends, None], strict=False)]
+
+
+def _thinned(curve: Sequence[Row]) -> list[Row]:
+    step = -(-len(curve) // CURVE_ROWS) or 1
+    return [*curve[:-1:step], *curve[-1:]]
+
+
+def _unit(contract: Contract) -> str:
+    column = contract.known.get(contract.roles.amount or "")
+    return column.unit if column else ""
+
+
+def _by_column(kinds: Sequence[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = {}
+    for kind in kinds:
+        found.setdefault(kind["column"], []).append(kind | _missed(kind))
+    return found
+
+
+def _missed(kind: Row) -> Row:
+    """Share of a kind's frauds that are missed, with its 95 % interval."""
+    frauds = kind["found"] + kind["missed"]
+    low, high = wilson(kind["missed"], frauds, Z_95)
+    return {"frauds": frauds, "share": kind["missed"] / frauds if frauds else None, "low": low, "high": high}
+
+
+def _with_examples(database: Database, contract: Contract, version: int, slices: Sequence[Row]) -> list[Row]:
+    rows = database.rows(
+        "SELECT slice, claim_id, fraud_probability FROM slice_examples WHERE model_version = %s "
+        "ORDER BY slice, fraud_probability, claim_id",
+        [version],
+    )
+    personal = contract.roles.id in contract.personal
+    return [
+        found | {"examples": [] if personal else [row["claim_id"] for row in rows if row["slice"] == place]}
+        for place, found in enumerate(slices)
+    ]
