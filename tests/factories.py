@@ -171,7 +171,7 @@ def start_etl(environment: Mapping[str, str], *arguments: str) -> subprocess.Pop
     )
 
 
-def finish(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, list[dict[str, Any]]]:
+def finish(process: subprocess.Popen[str], timeout: float = 180) -> tuple[int, list[dict[str, Any]]]:
     """Wait for a stage; its exit code and its log records. A line that is no JSON fails the test."""
     output, _ = process.communicate(timeout=timeout)
     return process.returncode, [json.loads(line) for line in output.splitlines()]

@@ -10,7 +10,7 @@ from jobs.train.trials import Course
 from shared.metrics import average_precision, roc_auc
 from shared.parts import laid_out
 
-TREES = 200
+TREES = 100
 LEAF_CLAIMS = 5
 
 
@@ -26,15 +26,17 @@ class Yardstick:
 
 def yardsticks(course: Course, seed: int) -> tuple[Yardstick, ...]:
     """Fit scikit-learn's forest and its boosted trees, each with its own defaults as far as these are sound here."""
+    from joblib import parallel_config
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
-    return (
-        _yardstick(
-            course,
-            RandomForestClassifier(TREES, min_samples_leaf=LEAF_CLAIMS, n_jobs=course.threads, random_state=seed),
-        ),
-        _yardstick(course, HistGradientBoostingClassifier(max_bins=MAX_BIN, random_state=seed)),
-    )
+    with parallel_config(backend="threading"):  # processes of its own a child process may not have
+        return (
+            _yardstick(
+                course,
+                RandomForestClassifier(TREES, min_samples_leaf=LEAF_CLAIMS, n_jobs=course.threads, random_state=seed),
+            ),
+            _yardstick(course, HistGradientBoostingClassifier(max_bins=MAX_BIN, random_state=seed)),
+        )
 
 
 def _yardstick(course: Course, classifier: Any) -> Yardstick:

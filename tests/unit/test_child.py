@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
+from shared import child
 from shared.child import in_child
 from shared.errors import DataError
 
@@ -29,10 +32,24 @@ def die(code: int) -> None:
 def test_what_is_told_is_heard_in_order_and_in_this_process() -> None:
     """Each thing told is heard as it comes, in the process that waits; then comes the result."""
     heard: list[tuple[int, int]] = []
-    child = in_child(count, 3, heard=lambda number: heard.append((number, os.getpid())))
+    other = in_child(count, 3, heard=lambda number: heard.append((number, os.getpid())))
     assert heard == [(number, os.getpid()) for number in range(3)]
-    assert child != os.getpid()
-    assert in_child(count, 3) != child
+    assert other != os.getpid()
+    assert in_child(count, 3) != other
+
+
+def seen(claims: pl.DataFrame, number: int, none: pl.DataFrame) -> tuple[pl.DataFrame, int, pl.DataFrame]:
+    return claims, number, none
+
+
+def test_frames_arrive_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame is sent in pieces and arrives whole, in its order; so does one without rows."""
+    monkeypatch.setattr(child, "PIECE", 7)
+    claims = pl.DataFrame({"x": range(20), "y": ["a", None] * 10})
+    found, number, none = in_child(seen, claims, 5, claims.clear())
+    assert_frame_equal(found, claims)
+    assert number == 5
+    assert_frame_equal(none, claims.clear())
 
 
 def test_an_error_comes_through_after_what_was_told() -> None:
