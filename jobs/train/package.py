@@ -34,7 +34,7 @@ def package(folder: Path, model: Model, contract: Contract, snapshot: str) -> No
         (folder / "code" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "code" / path).write_bytes((ROOT / path).read_bytes())
     (folder / "code" / "shared" / "__init__.py").touch()
-    lines = [f"{name}=={found}" for name in PACKAGES if (found := _installed(name))]
+    lines = [f"{name}=={found}" if (found := _installed(name)) else name for name in PACKAGES]
     (folder / "requirements.txt").write_text("\n".join(lines) + "\n")
     flavor = {"loader_module": LOADER, "code": "code", "env": {}, "python_version": platform.python_version()}
     description = {
@@ -59,11 +59,11 @@ def package(folder: Path, model: Model, contract: Contract, snapshot: str) -> No
     (folder / "MLmodel").write_text(json.dumps(description, indent=1))
 
 
-def _installed(package: str) -> str:
+def _installed(package: str) -> str | None:
     try:
         return version(package)
-    except PackageNotFoundError:
-        return ""
+    except PackageNotFoundError:  # pandas: train does without, MLflow's loader does not
+        return None
 
 
 def signature(model: Model, contract: Contract) -> list[dict[str, str]]:
