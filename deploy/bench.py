@@ -17,10 +17,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.benchmarks import etl, images
+from deploy.benchmarks import etl, images, train
 from deploy.benchmarks.figure import Figure, MissingPartError
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {"etl": etl.measure, "images": images.measure}
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "etl": etl.measure,
+    "images": images.measure,
+    "train": train.measure,
+}
 FOLDER = Path(".claimsight/bench")
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from shared.features import Bins, Codes, Feature, Floats
-from shared.model import known_values, read_model
 from shared.profile import Column, Profile
+from shared.stored import known_values, read_model
 
 INNER_BINS = 10
 """Bins of equal width between the fences of a number; where it has no more values than that, one each."""
@@ -84,7 +84,7 @@ class Anomaly:
         return [nats - shares @ nats for shares, nats in zip(self.shares, surprisals, strict=True)]
 
     def known(self, claims: pl.DataFrame) -> pl.DataFrame:
-        """Compute what this model looks at; see :func:`shared.model.known_values`."""
+        """Compute what this model looks at; see :func:`shared.stored.known_values`."""
         return known_values(claims, self.features)
 
     def codes(self, known: pl.DataFrame) -> Codes:

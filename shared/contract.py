@@ -104,6 +104,10 @@ class Training(Part):
     """Latest share of the claims with an outcome that judges, more to hold 100 frauds; without dates a random one."""
     min_new_outcomes: Annotated[int, Field(ge=1)] = 1000
     """Outcomes that must have come since the last training for the next."""
+    trials: Annotated[int, Field(ge=1, le=1000)] = 32
+    """Models that a search tries at most; fewer where few frauds could tell them apart."""
+    search_minutes: Annotated[float, Field(gt=0)] = 60
+    """Time after which a search tries nothing new; a model made so need not come out the same again."""
 
 
 class Drift(Part):

@@ -30,6 +30,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "levels": {"etl": ADD},
     "pulled_rows": {"etl": "SELECT, INSERT, DELETE"},
     "reference_*": {"etl": ALL},
+    "trials": {"train": ADD},
     "models": {"train": ADD, "evaluate": READ, "score": READ, "drift": READ},
     "model_history": {"evaluate": ADD, "score": READ, "drift": READ},
     "importance": {"evaluate": ADD, "drift": READ},

@@ -15,16 +15,13 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection
-from threading import Thread, Timer
+from threading import Timer
 from types import FrameType
-from typing import Any, NoReturn, ParamSpec, TypeVar, cast
+from typing import Any, NoReturn
 
 from shared import events
 from shared.arguments import Asked, Option, asked
@@ -35,8 +32,6 @@ from shared.errors import ClaimsightError, ExitCode, Stopped, TransientError
 from shared.grants import role
 from shared.settings import Settings, from_environment
 
-P = ParamSpec("P")
-R = TypeVar("R")
 SHARD = "0/1"
 """All claims of the line: the stages do not divide them yet."""
 KIBIBYTE = 1024
@@ -139,66 +134,6 @@ def run(
 def lock_of(stage: Stage, line: str) -> str:
     """Name of the lock that a stage holds while it works on a line of business."""
     return f"claimsight:{stage}:{line}:{SHARD}"
-
-
-def in_child(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function in a child process and wait for it.
-
-    Compiled code holds back Python's signal handlers, so a long fit in this process would not hear SIGTERM. The child
-    is ended when this process stops, politely or not.
-
-    Parameters
-    ----------
-    function : callable
-        Importable by name; its arguments and result are pickled.
-    """
-    context = get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_answer, args=(sender, function, args, kwargs), daemon=True)
-    try:
-        with _undisturbed():
-            child.start()
-        sender.close()
-        result, error = receiver.recv()
-    except EOFError:
-        child.join()
-        raise RuntimeError(
-            f"the child process died with exit code {child.exitcode}; was there memory enough?"
-        ) from None
-    finally:
-        if child.pid is not None:
-            child.kill()
-            child.join()
-        receiver.close()
-    if error is not None:
-        raise error
-    return cast(R, result)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Let signals to stop wait: a child stopped amid its start would complain of half a message."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _answer(sender: Connection, function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Call the function in the child, and end with the parent, even if that is killed."""
-    parent = parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(ExitCode.KILLED)
-
-    Thread(target=watch, daemon=True).start()
-    try:
-        sender.send((function(*args, **kwargs), None))
-    except Exception as error:
-        sender.send((None, error))
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,14 @@ from pathlib import Path
 
 # MLflow asks these when it is imported: nothing of a team's claims is anyone else's business.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# And these whenever it asks a server: by default it goes on for minutes before it says that there is none.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.store.db import utils as mlflow_databases
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from shared.errors import ConfigError, TransientError
@@ -27,6 +31,10 @@ for _noisy in ("mlflow", "alembic"):
     logging.getLogger(_noisy).setLevel(logging.ERROR)
 
 
+mlflow_databases.MAX_RETRY_COUNT = 7
+"""Attempts to reach a tracking database, the waits between which add up to 12 s; MLflow's own 10 make 101 s."""
+
+
 @dataclass(frozen=True)
 class TrackedTrial:
     """A candidate as MLflow keeps it: a nested run."""
@@ -34,6 +42,8 @@ class TrackedTrial:
     name: str
     parameters: Mapping[str, object]
     metrics: Mapping[str, Sequence[float]]
+    state: str = "complete"
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,8 @@ class Registry:
         parameters: Mapping[str, object],
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
+        made_of: Mapping[str, str],
+        after: int,
         alias: str,
         as_of: datetime,
     ) -> Registered:
@@ -84,16 +96,21 @@ class Registry:
             The model's files; they become the run's artifact ``model``.
         trials : sequence of TrackedTrial
             One nested run each.
+        made_of : Mapping
+            Further tags, of the nested runs too: which data and code.
+        after : int
+            The last version that the database knows; the new one is a later one, also where the registry has lost
+            count.
         alias : str
             That of the new version.
         """
         try:
             experiment = self._experiment()
-            run = self._client.create_run(experiment, tags=dict(tags), run_name=f"search of {self._line}")
+            run = self._client.create_run(experiment, tags={**tags, **made_of}, run_name=f"search of {self._line}")
             run_id = run.info.run_id
             moment = int(as_of.timestamp() * 1000)
             for trial in trials:
-                self._track(experiment, run_id, trial, moment)
+                self._track(experiment, run_id, trial, made_of, moment)
             self._client.log_batch(
                 run_id,
                 metrics=[Metric(name, value, moment, 0) for name, value in metrics.items()],
@@ -103,9 +120,12 @@ class Registry:
             self._client.set_terminated(run_id)
             source = f"{run.info.artifact_uri}/model"
             self._create_name()
-            version = self._client.create_model_version(self._line, source, run_id)
-            self._client.set_registered_model_alias(self._line, alias, version.version)
-            return Registered(int(version.version), run_id, source)
+            version = self._create_version(source, run_id)
+            while version <= after:
+                self._client.delete_model_version(self._line, str(version))
+                version = self._create_version(source, run_id)
+            self._client.set_registered_model_alias(self._line, alias, str(version))
+            return Registered(version, run_id, source)
         except MlflowException as error:
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
 
@@ -118,13 +138,16 @@ class Registry:
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
 
     def mirror(self, aliases: Mapping[str, int | None]) -> None:
-        """Make the registry's aliases say what the database says; None takes an alias away."""
+        """Make the registry's aliases say what the database says; None takes an alias away.
+
+        A version that the registry has lost gets none.
+        """
         try:
             stored = self._client.get_registered_model(self._line).aliases
             for alias, version in aliases.items():
                 if version is None and alias in stored:
                     self._client.delete_registered_model_alias(self._line, alias)
-                elif version is not None and str(stored.get(alias)) != str(version):
+                elif version is not None and str(stored.get(alias)) != str(version) and self._knows(version):
                     self._client.set_registered_model_alias(self._line, alias, str(version))
         except MlflowException as error:
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
@@ -138,19 +161,25 @@ class Registry:
         if not self._client.search_registered_models(f"name = '{self._line}'"):
             self._client.create_registered_model(self._line)
 
-    def _track(self, experiment: str, parent: str, trial: TrackedTrial, moment: int) -> None:
-        run = self._client.create_run(experiment, tags={MLFLOW_PARENT_RUN_ID: parent}, run_name=trial.name)
-        self._client.log_batch(
-            run.info.run_id,
-            metrics=[
-                Metric(name, value, moment, step)
-                for name, values in trial.metrics.items()
-                for step, value in enumerate(values)
-            ],
-            params=[Param(name, str(value)) for name, value in trial.parameters.items()],
-            tags=[RunTag("claimsight.line", self._line)],
-        )
-        self._client.set_terminated(run.info.run_id)
+    def _create_version(self, source: str, run_id: str) -> int:
+        return int(self._client.create_model_version(self._line, source, run_id).version)
+
+    def _knows(self, version: int) -> bool:
+        return bool(self._client.search_model_versions(f"name = '{self._line}' AND version_number = {version}"))
+
+    def _track(
+        self, experiment: str, parent: str, trial: TrackedTrial, made_of: Mapping[str, str], moment: int
+    ) -> None:
+        tags = {**made_of, MLFLOW_PARENT_RUN_ID: parent, "claimsight.line": self._line, "claimsight.state": trial.state}
+        run = self._client.create_run(experiment, start_time=moment, tags=tags, run_name=trial.name)
+        figures = [Metric("seconds", trial.seconds, moment, 0)] + [
+            Metric(name, value, moment, step)
+            for name, values in trial.metrics.items()
+            for step, value in enumerate(values)
+        ]
+        params = [Param(name, str(value)) for name, value in trial.parameters.items()]
+        self._client.log_batch(run.info.run_id, metrics=figures, params=params)
+        self._client.set_terminated(run.info.run_id, end_time=moment + int(trial.seconds * 1000))
 
 
 def _in_one_line(error: Exception) -> str:

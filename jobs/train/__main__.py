@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from jobs.train.snapshot import book, labelled_times, learnt_already, reason_to_train, share_kept, snapshot
-from shared.job import Job, in_child, run
+from functools import partial
+
+from jobs.train.snapshot import book, identity, labelled_times, learnt_already, reason_to_train, share_kept, snapshot
+from shared.child import in_child
+from shared.job import Job, run
 
 SEED = 20240101
-"""Of sampling within the fit; fixed, so that the same claims give the same model."""
+"""Of sampling within the search and the fit; fixed, so that the same claims give the same model."""
 
 
 def work(job: Job) -> str:
@@ -19,21 +22,24 @@ def work(job: Job) -> str:
 
 def _search(job: Job, reason: str) -> str:
     # Most runs end above; numpy is for those that go on.
-    from jobs.train import fit, windows
+    from jobs.train import resume, windows
     from jobs.train.apply import register
+    from jobs.train.search import search
 
     cut = windows.cut(labelled_times(job), job.contract, share_kept(job))
     if isinstance(cut, str):
         return f"no model: {cut}"
     claims = snapshot(job, cut)
-    if (same := learnt_already(job, claims)) is not None:
+    learnt_from = identity(claims, job.contract, job.settings)
+    if (same := learnt_already(job, learnt_from)) is not None:
         return f"model {same} learnt from the same claims; nothing new to learn"
-    job.log("training", reason=reason, claims=claims.height, train_end=cut.train_end, candidates=len(fit.CANDIDATES))
-    found = in_child(fit.search, claims, job.contract, job.settings.threads, SEED)
+    done = resume.finished(job, learnt_from)
+    job.log("training", reason=reason, claims=claims.height, train_end=cut.train_end, trials_done=len(done))
+    heard = partial(resume.keep, job, learnt_from)
+    found = in_child(search, claims, job.contract, job.settings.threads, SEED, done, heard=heard)
     if isinstance(found, str):
         return f"no model: {found}"
-    version = register(job, claims, cut, found)
-    job.put_event("ModelTrained", model_version=version)
+    job.put_event("ModelTrained", model_version=(version := register(job, claims, cut, found)))
     return f"model {version} ({found.model.family}) registered as challenger, trained because: {reason}"
 
 
@@ -45,8 +51,7 @@ def _rank(job: Job, reason: str) -> str:
     found = in_child(histograms, claims, job.contract)
     if isinstance(found, str):
         return f"no model: {found}"
-    version = register_histograms(job, claims, found)
-    job.put_event("RankingTrained", model_version=version)
+    job.put_event("RankingTrained", model_version=(version := register_histograms(job, claims, found)))
     return f"model {version} ranks claims by how unusual they are, for want of outcomes; trained because: {reason}"
 
 

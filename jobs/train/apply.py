@@ -7,19 +7,26 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
-from jobs.train.fit import Search, Trial
 from jobs.train.histogram import Histograms
+from jobs.train.package import package
+from jobs.train.search import Search
 from jobs.train.snapshot import identity, outcomes_known
+from jobs.train.trials import Trial
 from jobs.train.windows import Windows
+from jobs.train.yardsticks import Yardstick
 from shared.anomaly import Anomaly
 from shared.champion import ANOMALY
 from shared.job import Job
 from shared.metrics import OPTIMISTIC
 from shared.model import Model
 from shared.profile import Profile
+
+if TYPE_CHECKING:
+    from shared.registry import TrackedTrial
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class _Fitted:
     profile: Profile
     training: Mapping[str, object]
     trials: Sequence[Trial] = ()
+    yardsticks: Sequence[Yardstick] = ()
     parameters: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +54,19 @@ def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int
     random = {"claimsight.split": "random", "claimsight.caveat": OPTIMISTIC}
     training = {
         "chosen": found.chosen,
-        "trials": [{"name": _name(trial), "mean": trial.mean, **_figures(trial)} for trial in found.trials],
+        "trials": [
+            {
+                "name": _name(trial),
+                "family": trial.candidate.family,
+                "state": trial.state,
+                "parameters": trial.candidate.settings,
+                "mean": trial.mean,
+                **_figures(trial),
+            }
+            for trial in found.trials
+        ],
+        "yardsticks": [{"name": stick.name, "mean": stick.mean, **_figures(stick)} for stick in found.yardsticks],
+        "repeatable": found.repeatable,
         "findings": [asdict(finding) for finding in found.findings],
         "left_out": [finding.column for finding in found.left_out],
         "screened_out": list(found.screened_out),
@@ -57,9 +77,13 @@ def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int
         found.profile,
         training,
         found.trials,
+        found.yardsticks,
         parameters=chosen.candidate.settings,
         metrics={"mean_average_precision": chosen.mean, "frauds": int(claims["is_fraud"].sum())},
-        tags={"claimsight.split": "time"} if cut.judged_share is None else random,
+        tags={
+            **({"claimsight.split": "time"} if cut.judged_share is None else random),
+            "claimsight.repeatable": str(found.repeatable).lower(),
+        },
     )
     return _register(job, claims, cut, fitted)
 
@@ -78,25 +102,32 @@ def register_histograms(job: Job, claims: pl.DataFrame, found: Histograms) -> in
 def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> int:
     from shared.registry import Registry, TrackedTrial
 
-    settings, snapshot = job.settings, identity(claims, job.contract)
+    settings = job.settings
+    snapshot = identity(claims, job.contract, settings)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         fitted.model.save(folder)
         (folder / "profile.json").write_text(json.dumps(fitted.profile.as_document()))
         (folder / "contract.toml").write_bytes(settings.contract.read_bytes())
         (folder / "training.json").write_text(json.dumps(fitted.training, indent=1))
+        if isinstance(fitted.model, Model):
+            package(folder, fitted.model, job.contract, snapshot)
         registered = Registry(settings.mlflow_tracking_uri, settings.artifacts, job.contract.name).register(
             folder,
-            [TrackedTrial(_name(trial), trial.candidate.settings, _figures(trial)) for trial in fitted.trials],
+            [
+                *map(_tracked, fitted.trials),
+                *(TrackedTrial(stick.name, {}, _figures(stick), "yardstick") for stick in fitted.yardsticks),
+            ],
             parameters={**fitted.parameters, "family": fitted.family, "features": len(fitted.model.features)},
             metrics={**fitted.metrics, "claims": claims.height},
-            tags={
-                **fitted.tags,
+            tags=fitted.tags,
+            made_of={
                 "claimsight.snapshot": snapshot,
                 "claimsight.contract": job.contract.hash,
                 "claimsight.git_sha": settings.git_sha,
                 "claimsight.image_digest": settings.image_digest,
             },
+            after=_last_version(job),
             alias=ANOMALY if fitted.family == ANOMALY else "challenger",
             as_of=job.as_of,
         )
@@ -127,7 +158,18 @@ def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> 
     return registered.version
 
 
-def _figures(trial: Trial) -> dict[str, tuple[float, ...]]:
+def _last_version(job: Job) -> int:
+    found = job.database.rows("SELECT coalesce(max(model_version), 0) AS version FROM models")
+    return int(found[0]["version"])
+
+
+def _tracked(trial: Trial) -> TrackedTrial:
+    from shared.registry import TrackedTrial
+
+    return TrackedTrial(_name(trial), trial.candidate.settings, _figures(trial), trial.state, trial.seconds)
+
+
+def _figures(trial: Trial | Yardstick) -> dict[str, tuple[float, ...]]:
     return {"average_precision": trial.average_precision, "roc_auc": trial.roc_auc}
 
 

@@ -11,6 +11,7 @@ from shared.claims import read_claims
 from shared.contract import Contract
 from shared.draws import DRAWS, SPLIT_DRAW
 from shared.job import Job
+from shared.settings import Settings
 
 if TYPE_CHECKING:
     from jobs.train.windows import Windows
@@ -117,22 +118,23 @@ def book(job: Job) -> pl.DataFrame:
     )
 
 
-def learnt_already(job: Job, claims: pl.DataFrame) -> int | None:
+def learnt_already(job: Job, snapshot: str) -> int | None:
     """Version of the model that the same code learnt from the same claims, or None."""
     found = job.database.rows(
-        "SELECT max(model_version) AS version FROM models WHERE snapshot = %s AND git_sha = %s AND as_of <= %s",
-        [identity(claims, job.contract), job.settings.git_sha, job.as_of],
+        "SELECT max(model_version) AS version FROM models WHERE snapshot = %s AND as_of <= %s", [snapshot, job.as_of]
     )
     return found[0]["version"]  # type: ignore[no-any-return]
 
 
-def identity(claims: pl.DataFrame, contract: Contract) -> str:
-    """SHA-256 over the contract and over which claims, in which revision and with which outcome, were learnt from.
+def identity(claims: pl.DataFrame, contract: Contract, settings: Settings) -> str:
+    """SHA-256 over contract, code and image, and over how many and which claims, in which revision, with which outcome.
 
     The order of rows takes no part: it goes by the database's collation.
     """
-    digest = hashlib.sha256(contract.hash.encode())
     told = [name for name in ("claim_id", "revision", "is_fraud") if name in claims.columns]
+    frauds = int(claims["is_fraud"].sum()) if "is_fraud" in told else 0
+    made_by = (contract.hash, settings.git_sha, settings.image_digest, str(claims.height), str(frauds))
+    digest = hashlib.sha256("\x1f".join(made_by).encode())
     keys = claims.select(pl.concat_str(told, separator="\x1f")).to_series()
     for key in keys.sort():
         digest.update(key.encode() + b"\x1e")

@@ -8,25 +8,32 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.train import fit
+from jobs.train import candidates, trials, yardsticks
+from jobs.train.candidates import CANDIDATES, Candidate
+from jobs.train.fit import Fitter
+from jobs.train.search import Search
+from jobs.train.search import search as search_claims
+from jobs.train.trials import Trial, choose
 from shared.features import Feature
 from shared.metrics import roc_auc
 from tests import claims_factory
 from tests.claims_factory import ODD
 
-LOGISTIC, TREES = fit.CANDIDATES[0], fit.CANDIDATES[2]
+LOGISTIC, TREES = CANDIDATES[0], CANDIDATES[2]
 
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two candidates, of which the second grows few trees."""
-    small = fit.Candidate("boosted_trees", trees={**(TREES.trees or {}), "rounds": 10})
-    monkeypatch.setattr(fit, "CANDIDATES", (LOGISTIC, small))
+    small = Candidate("boosted_trees", trees={**(TREES.trees or {}), "rounds": 10})
+    monkeypatch.setattr(candidates, "CANDIDATES", (LOGISTIC, small))
+    monkeypatch.setattr(trials, "FRAUDS_A_TRIAL", 1e9)
+    monkeypatch.setattr(yardsticks, "TREES", 5)
 
 
-def search(claims: pl.DataFrame, text: str = claims_factory.GARAGE) -> fit.Search:
-    found = fit.search(claims, claims_factory.contract(text), 2, 1)
-    assert isinstance(found, fit.Search), found
+def search(claims: pl.DataFrame, text: str = claims_factory.GARAGE) -> Search:
+    found = search_claims(claims, claims_factory.contract(text), 2, 1)
+    assert isinstance(found, Search), found
     return found
 
 
@@ -52,10 +59,11 @@ def test_shared_parts_are_those_fitted_alone() -> None:
     claims = claims_factory.claims(600)
     features = [Feature("amount", ("amount",), "number"), Feature(ODD, (ODD,), "category")]
     known, y = claims.select("amount", ODD), claims["is_fraud"].to_numpy().astype(float)
-    fitter = fit.Fitter(features, known, y, 1, 0)
-    models = [fitter.fit(candidate) for candidate in fit.CANDIDATES]
-    assert models[-1].parts == fit.Fitter(features, known, y, 1, 0).fit(fit.CANDIDATES[-1]).parts
-    assert models[-1].parts == (models[0].parts[0], models[3].parts[0])
+    fitter = Fitter(features, known, y, 1, 0)
+    models = [fitter.fit(candidate) for candidate in CANDIDATES]
+    assert CANDIDATES[5].family == "blend"
+    assert models[5].parts == Fitter(features, known, y, 1, 0).fit(CANDIDATES[5]).parts
+    assert models[5].parts == (models[0].parts[0], models[3].parts[0])
 
 
 @pytest.mark.usefixtures("quick")
@@ -138,7 +146,7 @@ def test_four_hundred_columns() -> None:
 )
 def test_nothing_to_learn_from_is_said(claims: pl.DataFrame) -> None:
     """Where no fold can be made there is a sentence instead of a model."""
-    assert "no fold" in str(fit.search(claims, claims_factory.contract(), 1, 0))
+    assert "no fold" in str(search_claims(claims, claims_factory.contract(), 1, 0))
 
 
 def test_all_columns_barred_is_said() -> None:
@@ -146,15 +154,15 @@ def test_all_columns_barred_is_said() -> None:
     head = claims_factory.GARAGE.partition("amount =")[0]
     claims = claims_factory.claims(500).with_columns(number=pl.int_range(pl.len()))
     text = head + 'number = { dtype = "integer" }\n'
-    assert "no column is left" in str(fit.search(claims, claims_factory.contract(text), 1, 0))
+    assert "no column is left" in str(search_claims(claims, claims_factory.contract(text), 1, 0))
 
 
-def trial(*precision: float) -> fit.Trial:
-    return fit.Trial(LOGISTIC, precision, precision, float(np.mean(precision)))
+def trial(*precision: float) -> Trial:
+    return Trial(LOGISTIC, precision, precision, float(np.mean(precision)))
 
 
 def test_simplest_candidate_within_one_standard_error_is_chosen() -> None:
     """A candidate that the best one does not clearly beat is preferred if it is simpler; a clear one wins."""
-    assert fit.choose([trial(0.30, 0.30, 0.30), trial(0.25, 0.40, 0.28)]) == 0
-    assert fit.choose([trial(0.30, 0.30, 0.30), trial(0.40, 0.41, 0.42)]) == 1
-    assert fit.choose([trial(0.2), trial(0.2)]) == 0
+    assert choose([trial(0.30, 0.30, 0.30), trial(0.25, 0.40, 0.28)]) == 0
+    assert choose([trial(0.30, 0.30, 0.30), trial(0.40, 0.41, 0.42)]) == 1
+    assert choose([trial(0.2), trial(0.2)]) == 0

@@ -38,6 +38,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "levels": {"etl": {"SELECT", "INSERT"}},
     "pulled_rows": {"etl": {"SELECT", "INSERT", "DELETE"}},
     "reference_agents": {"etl": MOST | {"DELETE"}},
+    "trials": {"train": {"SELECT", "INSERT"}},
     "models": {"train": {"SELECT", "INSERT"}, "evaluate": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
     "model_history": {"evaluate": {"SELECT", "INSERT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
     "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT"}},

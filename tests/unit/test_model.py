@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from jobs.train import fit
+from jobs.train.candidates import Candidate
+from jobs.train.fit import Fitter
 from shared.errors import ModelError
 from shared.features import features_of, values
-from shared.model import Model, Trees, indicators, load
+from shared.model import Model, load
+from shared.parts import Trees, column_types, laid_out
 from tests import claims_factory
 from tests.claims_factory import ODD
 
@@ -22,20 +23,21 @@ FEATURES = features_of(claims_factory.contract())
 KNOWN = values(CLAIMS, FEATURES)
 SMALL = {"max_depth": 3, "learning_rate": 0.3, "rounds": 10, "max_bin": 64}
 CANDIDATES = [
-    fit.Candidate("logistic", logistic={"C": 0.1}),
-    fit.Candidate("boosted_trees", trees=SMALL),
-    fit.Candidate("blend", logistic={"C": 0.1}, trees=SMALL),
+    Candidate("logistic", logistic={"C": 0.1}),
+    Candidate("boosted_trees", trees=SMALL),
+    Candidate("blend", logistic={"C": 0.1}, trees=SMALL),
+    Candidate("anomaly", anomaly={}),
 ]
 
 
-def fitted(candidate: fit.Candidate, known: pl.DataFrame = KNOWN) -> Model:
+def fitted(candidate: Candidate, known: pl.DataFrame = KNOWN) -> Model:
     features = [feature for feature in FEATURES if feature.name in known.columns]
     y = CLAIMS["is_fraud"].to_numpy().astype(float)
-    return fit.Fitter(features, known, y, 1, 0).fit(candidate)
+    return Fitter(features, known, y, 1, 0).fit(candidate)
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.family)
-def test_model_read_again_says_the_same(candidate: fit.Candidate, tmp_path: Path) -> None:
+def test_model_read_again_says_the_same(candidate: Candidate, tmp_path: Path) -> None:
     """A model that was written and read gives the same probabilities, also for values that training never saw."""
     model = fitted(candidate)
     model.save(tmp_path / "model")
@@ -51,7 +53,7 @@ def test_model_read_again_says_the_same(candidate: fit.Candidate, tmp_path: Path
 
 
 @pytest.mark.parametrize("candidate", CANDIDATES, ids=lambda candidate: candidate.family)
-def test_contributions_add_up_to_the_log_odds(candidate: fit.Candidate) -> None:
+def test_contributions_add_up_to_the_log_odds(candidate: Candidate) -> None:
     """The shares of the features differ from the log odds by one constant for all claims."""
     model = fitted(candidate)
     probability = model.fraud_probability(KNOWN, 1)
@@ -60,20 +62,17 @@ def test_contributions_add_up_to_the_log_odds(candidate: fit.Candidate) -> None:
 
 
 def test_contributions_of_trees_are_those_of_xgboost() -> None:
-    """A feature's share is the sum of XGBoost's own shares of its columns."""
+    """A feature's share is XGBoost's own share of its column."""
     import xgboost
 
     (trees,) = fitted(CANDIDATES[1]).parts
     assert isinstance(trees, Trees)
-    matrix = xgboost.DMatrix(indicators(KNOWN, trees.levels))
+    matrix = xgboost.DMatrix(
+        laid_out(KNOWN, trees.levels), feature_types=column_types(FEATURES), enable_categorical=True
+    )
     own = xgboost.Booster(model_file=bytearray(trees.booster_json.encode())).predict(matrix, pred_contribs=True)
     shares = trees.contributions(KNOWN, 1)
-    widths = [
-        len(kept) if feature.kind == "category" else 1 for feature, kept in zip(FEATURES, trees.levels, strict=True)
-    ]
-    places = np.cumsum([0, *widths])
-    for feature, (begin, end) in enumerate(pairwise(places)):
-        assert shares[:, feature] == pytest.approx(own[:, begin:end].sum(axis=1), abs=1e-5)
+    assert shares == pytest.approx(own, abs=1e-5)
     assert shares.sum(axis=1) == pytest.approx(trees.margin(KNOWN, 1), abs=1e-4)
 
 
@@ -93,10 +92,13 @@ def test_trees_without_a_column_of_their_own(tmp_path: Path) -> None:
     assert not model.contributions(names, 1).any()
 
 
-def test_odd_levels_have_indicators_of_their_own() -> None:
-    """A level that looks like a pattern is compared as it is."""
-    known = pl.DataFrame({"x": ["^a$", "a", "*", None]})
-    assert indicators(known, [("^a$", "*")]).tolist() == [[1, 0], [0, 0], [0, 1], [0, 0]]
+def test_odd_levels_have_codes_of_their_own() -> None:
+    """A level that looks like a pattern is compared as it is; rare and new levels share a code, none has another."""
+    known = pl.DataFrame({"x": ["^a$", "a", "*", None], "y": [1.0, None, 1e300, -1e300]})
+    codes = laid_out(known, [("^a$", "*"), ()])
+    assert codes[:, 0].tolist() == [2, 0, 3, 1]
+    assert np.isnan(codes[1, 1])
+    assert np.isfinite(codes[[0, 2, 3], 1]).all()
 
 
 def test_claims_that_lack_a_column_do_not_fit() -> None:
@@ -117,6 +119,8 @@ def test_claims_that_lack_a_column_do_not_fit() -> None:
         lambda folder: (folder / "trees-1.json").write_text((folder / "trees-1.json").read_text()[:500]),
         lambda folder: change(folder, lambda document: document.pop("family")),
         lambda folder: change(folder, lambda document: document.update(format=0)),
+        lambda folder: change(folder, lambda document: document.pop("calibration")),
+        lambda folder: change(folder, lambda document: document["calibration"].update(slope=None)),
         lambda folder: change(folder, lambda document: document["features"].pop()),
         lambda folder: change(folder, lambda document: document["parts"][0]["logistic"]["coefficients"].pop()),
         lambda folder: change(folder, lambda document: document["parts"][1]["levels"].pop()),

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from jobs.score.predict import REASONS, explain, predict
-from jobs.train import fit
+from jobs.train.candidates import Candidate
+from jobs.train.fit import Fitter
 from shared.features import Feature, features_of, values
 from shared.model import Model
 from tests import claims_factory
@@ -28,8 +29,8 @@ LATER = claims_factory.claims(400, seed=1).with_columns(
 def model() -> Model:
     y = CLAIMS["is_fraud"].to_numpy().astype(float)
     trees = {"max_depth": 3, "learning_rate": 0.3, "rounds": 10, "max_bin": 64}
-    candidate = fit.Candidate("blend", logistic={"C": 0.1}, trees=trees)
-    return fit.Fitter(FEATURES, values(CLAIMS, FEATURES), y, 1, 0).fit(candidate)
+    candidate = Candidate("blend", logistic={"C": 0.1}, trees=trees)
+    return Fitter(FEATURES, values(CLAIMS, FEATURES), y, 1, 0).fit(candidate)
 
 
 def test_predictions_stand_in_order_with_reasons_where_someone_looks(model: Model) -> None:

@@ -1,0 +1,241 @@
+"""How fast train gets from claims in Postgres to a fitted model, beside a script as one would write it with pandas.
+
+The claims are generated; what is fraud depends on some of their columns, so that both sides have something to find.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import psycopg
+
+from deploy.benchmarks.figure import Figure
+from deploy.local import embedded
+from shared.contract import load
+from shared.database import Database
+
+CLAIMS, LATER = 1_000_000, 100_000
+TRIALS = 3
+THREADS = 2
+ROUNDS = 200
+ROOT = Path(__file__).parents[2]
+CATEGORIES, LEVELS = 15, 12
+PARAMETERS = {
+    "objective": "binary:logistic",
+    "tree_method": "hist",
+    "max_depth": 6,
+    "learning_rate": 0.1,
+    "reg_lambda": 1.0,
+    "min_child_weight": 1.0,
+    "max_bin": 64,
+}
+"""The same on all sides; the rest as XGBoost has it."""
+
+_COUNTS = [f"count_{place}" for place in range(8)]
+_AMOUNTS = [f"amount_{place}" for place in range(4)]
+_KINDS = [f"kind_{place}" for place in range(CATEGORIES)]
+_CONTRACT = "\n".join(
+    [
+        'name = "bench"\ntitle = "Bench"\n[roles]\nid = "claim_id"\nevent_time = "lost_on"\nignore = ["note"]',
+        "[outcomes]\n[columns]",
+        *(f'{name} = {{ dtype = "text" }}' for name in ("claim_id", "note")),
+        *(f'{name} = {{ dtype = "date" }}' for name in ("lost_on", "reported_on", "insured_from")),
+        *(f'{name} = {{ dtype = "integer", unit = "each" }}' for name in _COUNTS),
+        *(f'{name} = {{ dtype = "number" }}' for name in _AMOUNTS),
+        *(f'{name} = {{ dtype = "category" }}' for name in _KINDS),
+        'hurt = { dtype = "boolean", nullable = true }',
+    ]
+)
+_HEAD = """
+import json, resource, sys, time
+from pathlib import Path
+began, worked = time.perf_counter(), time.process_time()
+url, contract, cut, threads, rounds, parameters, *more = sys.argv[1], *map(json.loads, sys.argv[2:])
+def measured():
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - worked, "megabytes": peak}
+"""
+_PANDAS = (
+    _HEAD
+    + """
+import pandas, psycopg, xgboost
+from sqlalchemy import create_engine
+engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url))
+def read(side):
+    claims = pandas.read_sql(
+        "SELECT c.*, o.is_fraud FROM bench.claims c JOIN bench.outcomes o USING (claim_id) "
+        f"WHERE c.event_time {side} '{cut}'", engine
+    )
+    y = claims.pop("is_fraud").astype(float)
+    lost = pandas.to_datetime(claims["lost_on"])
+    for name in ("reported_on", "insured_from"):
+        claims[name] = (lost - pandas.to_datetime(claims[name])).dt.days
+    unused = ["claim_id", "note", "lost_on", "revision", "event_time", "known_at", "superseded_at"]
+    unused += ["file_id", "file_line"]
+    claims["hurt"] = claims["hurt"].astype(float)
+    return pandas.get_dummies(claims.drop(columns=unused)), y
+claims, y = read("<")
+matrix = xgboost.QuantileDMatrix(claims, y, nthread=threads, max_bin=parameters["max_bin"])
+model = xgboost.train(parameters | {"nthread": threads}, matrix, rounds)
+found = measured()
+from sklearn.metrics import average_precision_score
+later, actual = read(">=")
+probability = model.predict(xgboost.DMatrix(later.reindex(columns=claims.columns, fill_value=False), nthread=threads))
+print(json.dumps(found | {"average_precision": average_precision_score(actual, probability)}))
+"""
+)
+_READ = """
+import polars as pl, xgboost
+from jobs.train.candidates import Candidate
+from jobs.train.fit import Fitter
+from shared.claims import read_claims
+from shared.contract import load
+from shared.database import Database
+from shared.features import features_of, values
+contract = load(Path(contract))
+features, trees = features_of(contract), Candidate("boosted_trees", trees=parameters | {"rounds": rounds})
+def read(database, side):
+    query = f"FROM claims c JOIN outcomes o USING (claim_id) WHERE c.event_time {side} %(cut)s"
+    claims = read_claims(database, contract, query, {"cut": cut}, {"is_fraud": ("o.is_fraud", "boolean")})
+    return values(claims, features), claims["is_fraud"].cast(pl.Float64).to_numpy()
+"""
+_OURS = f"""{_HEAD}{_READ}
+from shared.metrics import average_precision
+with Database(url, "bench") as database:
+    known, y = read(database, "<")
+    fitting, fitted = time.perf_counter(), time.process_time()
+    model = Fitter(features, known, y, threads, 0).fit(trees)
+    fit = {{"fit": time.perf_counter() - fitting, "fit_cpu": time.process_time() - fitted}}
+    found = measured() | fit
+    later, actual = read(database, ">=")
+print(json.dumps(found | {{"average_precision": average_precision(actual, model.margin(later, threads))}}))
+"""
+_CODES = f"""{_HEAD}{_READ}
+import numpy
+from shared.features import Bins
+with Database(url, "bench") as database:
+    known, y = read(database, "<")
+columns = [(feature, known[feature.name]) for feature in features]
+codes = [Bins.of(feature, column, parameters["max_bin"]).codes(column) for feature, column in columns]
+numpy.savez(more[0], codes=numpy.column_stack(codes).astype(numpy.uint8), y=y)
+print("{{}}")
+"""
+_BARE = (
+    _HEAD
+    + """
+import numpy, xgboost
+with numpy.load(contract) as ready:
+    codes, y = ready["codes"], ready["y"]
+began, worked = time.perf_counter(), time.process_time()
+matrix = xgboost.QuantileDMatrix(codes, y, nthread=threads, max_bin=parameters["max_bin"])
+xgboost.train(parameters | {"nthread": threads}, matrix, rounds)
+print(json.dumps(measured()))
+"""
+)
+
+
+def measure() -> list[Figure]:
+    """Fit by all sides, in turns, each in a process of its own.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        A side failed.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="claimsight-bench-") as temporary,
+        embedded.postgres(Path(temporary) / "postgres") as url,
+    ):
+        folder = Path(temporary)
+        contract, codes = folder / "bench.toml", folder / "codes.npz"
+        contract.write_text(_CONTRACT)
+        cut = _fill(url, contract)
+        _run(_CODES, url, contract, cut, str(codes))
+        ours, pandas, bare = [], [], []
+        for _ in range(TRIALS):
+            ours.append(_run(_OURS, url, contract, cut))
+            pandas.append(_run(_PANDAS, url, contract, cut))
+            bare.append(_run(_BARE, url, codes, cut))
+    each = (
+        f"medians of {TRIALS} in turns, {CLAIMS:,} generated claims of 33 columns, {ROUNDS} rounds, {THREADS} threads"
+    )
+    seconds = _median(pandas, "seconds") / _median(ours, "seconds")
+    memory = _median(ours, "megabytes") / _median(pandas, "megabytes")
+    lead = _median(ours, "average_precision") - _median(pandas, "average_precision")
+    bound = _median(ours, "fit") / _median(bare, "seconds")
+    bound_cpu = _median(ours, "fit_cpu") / _median(bare, "cpu")
+    by_script = "from Postgres to a fitted model, a script's figure by pandas, one-hot and XGBoost"
+    return [
+        Figure("train_speed", seconds, "x", f"{by_script}, by ours: seconds, {each}", goal=3.0),
+        Figure("train_memory", memory, "x", f"peak memory, ours by the script's, {each}", goal=0.5, at_most=True),
+        Figure("train_precision", lead, "", f"AP on {LATER:,} later claims less the script's, {each}", goal=-0.002),
+        Figure(
+            "train_overhead", bound, "x", f"encode and fit by bare hist on ready codes, {each}", goal=1.3, at_most=True
+        ),
+        Figure("train_overhead_cpu", bound_cpu, "x", f"the same by processor time, {each}"),
+        Figure("train_seconds", _median(ours, "seconds"), "s", f"ours, {each}"),
+        Figure("train_cpu", _median(ours, "cpu"), "s", f"ours, processor time without Postgres', {each}"),
+        Figure("script_cpu", _median(pandas, "cpu"), "s", f"the script, processor time without Postgres', {each}"),
+        Figure("train_peak", _median(ours, "megabytes"), "MB", f"ours, {each}"),
+    ]
+
+
+def _fill(url: str, contract: Path) -> str:
+    """Generate claims and outcomes in Postgres; the day from which on they are later ones."""
+    with Database(url, "bench") as database:
+        database.prepare(load(contract))
+    level = f"'level ' || floor({LEVELS} * random())::int"
+    columns = {
+        "claim_id": "'c' || n",
+        "note": "'note ' || n",
+        "lost_on": "day",
+        "reported_on": "day + floor(30 * random())::int",
+        "insured_from": "day - floor(2000 * random() ^ 2)::int",
+        **dict.fromkeys(_COUNTS, "floor(100 * random())::int"),
+        **dict.fromkeys(_AMOUNTS, "round(exp(7 + 2 * random() - random())::numeric, 2)"),
+        **dict.fromkeys(_KINDS, level),
+        "hurt": "CASE WHEN random() < 0.3 THEN NULL ELSE random() < 0.2 END",
+    }
+    count = CLAIMS + LATER
+    days = f"SELECT n, date '2020-01-01' + (n * 1500 / {count})::int AS day FROM generate_series(1, {count}::bigint) n"
+    risk = (
+        "0.8 * ln(amount_0 / 1000) + (kind_0 = 'level 3')::int + 1.2 * (kind_1 = 'level 7' AND count_0 > 60)::int "
+        "+ 0.8 * (lost_on - insured_from < 90)::int + 0.5 * coalesce(hurt, false)::int - 3.5"
+    )
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SELECT setseed(0.5)")
+        connection.execute(
+            "INSERT INTO bench.claims (revision, event_time, known_at, file_id, file_line, "
+            f"{', '.join(columns)}) SELECT 1, day, day, 1, n, {', '.join(columns.values())} FROM ({days}) d"
+        )
+        connection.execute(
+            "INSERT INTO bench.outcomes (claim_id, is_fraud, decided_at, known_at, source) "
+            f"SELECT claim_id, random() < 1 / (1 + exp(-({risk}))), lost_on, lost_on, 'bench' FROM bench.claims"
+        )
+        connection.execute("VACUUM ANALYZE bench.claims, bench.outcomes")
+        found = connection.execute(
+            "SELECT event_time::date FROM bench.claims ORDER BY event_time OFFSET %s LIMIT 1", [CLAIMS]
+        ).fetchone()
+    assert found is not None
+    return str(found[0])
+
+
+def _run(script: str, url: str, contract: Path, cut: str, *more: str) -> dict[str, float]:
+    told = [json.dumps(value) for value in (str(contract), cut, THREADS, ROUNDS, PARAMETERS, *more)]
+    # As shared.job has it for a stage.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "PASSIVE"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script, url, *told], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE
+    )
+    return json.loads(ended.stdout)  # type: ignore[no-any-return]
+
+
+def _median(runs: Sequence[dict[str, float]], name: str) -> float:
+    return statistics.median(run[name] for run in runs)

@@ -1,0 +1,196 @@
+"""What a model is made of, as data: tables, coefficients, XGBoost's own JSON; each gives log odds of fraud."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from shared.anomaly import Anomaly
+from shared.features import Bins, Feature, Floats
+from shared.profile import Profile
+
+if TYPE_CHECKING:
+    import xgboost
+
+EXPLAINED = 1000
+"""Claims that are explained in one call."""
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Logistic regression on weights of evidence.
+
+    Attributes
+    ----------
+    bins : tuple of Bins
+        One a feature.
+    evidence : tuple of tuple of float
+        Weight of each bin of each feature.
+    coefficients : tuple of float
+        One a feature.
+    """
+
+    bins: tuple[Bins, ...]
+    evidence: tuple[tuple[float, ...], ...]
+    coefficients: tuple[float, ...]
+    intercept: float
+
+    def contributions(self, known: pl.DataFrame, _threads: int) -> Floats:
+        """Share of each feature in the log odds, of shape (n, features + 1); the intercept last."""
+        columns = [
+            np.asarray(evidence)[bins.codes(known[name])] * coefficient
+            for name, bins, evidence, coefficient in zip(
+                known.columns, self.bins, self.evidence, self.coefficients, strict=True
+            )
+        ]
+        return np.column_stack([*columns, np.full(known.height, self.intercept)])
+
+    def margin(self, known: pl.DataFrame, threads: int) -> Floats:
+        """Log odds of fraud, of shape (n,)."""
+        return np.asarray(self.contributions(known, threads).sum(axis=1))
+
+    def as_document(self) -> dict[str, Any]:
+        """Write it ready for JSON; :meth:`of_document` reads it."""
+        return asdict(self)
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any], features: Sequence[Feature]) -> Self:
+        """Read what :meth:`as_document` wrote; ValueError if it is not for these features."""
+        bins = tuple(Bins(tuple(bins["edges"]), tuple(bins["levels"])) for bins in document["bins"])
+        evidence = tuple(map(tuple, document["evidence"]))
+        coefficients = tuple(map(float, document["coefficients"]))
+        if not len(features) == len(bins) == len(coefficients) or [b.size for b in bins] != list(map(len, evidence)):
+            raise ValueError("its tables do not fit its features")
+        return cls(bins, evidence, coefficients, float(document["intercept"]))
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """How unusual a claim is, put on the scale of log odds.
+
+    Attributes
+    ----------
+    histograms : Anomaly
+        Of the same features as the model; its ranks are not kept.
+    slope : float
+        Log odds a nat, from 0.
+    """
+
+    histograms: Anomaly
+    slope: float
+    intercept: float
+
+    def contributions(self, known: pl.DataFrame, _threads: int) -> Floats:
+        """Share of each feature in the log odds, of shape (n, features + 1); the intercept last."""
+        shares = self.histograms.contributions(self.histograms.codes(known)) * self.slope
+        return np.column_stack([shares, np.full(known.height, self.intercept)])
+
+    def margin(self, known: pl.DataFrame, threads: int) -> Floats:
+        """Log odds of fraud, of shape (n,)."""
+        return np.asarray(self.contributions(known, threads).sum(axis=1))
+
+    def as_document(self) -> dict[str, Any]:
+        """Write it ready for JSON; :meth:`of_document` reads it."""
+        return {
+            "histograms": self.histograms.profile.as_document(),
+            "slope": self.slope,
+            "intercept": self.intercept,
+        }
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any], features: Sequence[Feature]) -> Self:
+        """Read what :meth:`as_document` wrote; ValueError if it is not for these features."""
+        profile = Profile.of_document(document["histograms"])
+        if [column.name for column in profile.columns] != [feature.name for feature in features]:
+            raise ValueError("its histograms do not fit its features")
+        return cls(Anomaly(tuple(features), profile), float(document["slope"]), float(document["intercept"]))
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Trees of XGBoost on one column a feature: a number as it is, a category by the code of its level.
+
+    Attributes
+    ----------
+    levels : tuple of tuple of str
+        Levels that have a code of their own, for each feature; empty for a number.
+    booster_json : str
+        As XGBoost writes it.
+    """
+
+    levels: tuple[tuple[str, ...], ...]
+    booster_json: str
+
+    @cached_property
+    def _booster(self) -> xgboost.Booster:
+        import xgboost
+
+        return xgboost.Booster(model_file=bytearray(self.booster_json.encode()))
+
+    def check(self, features: Sequence[Feature]) -> None:
+        """Raise ValueError if the trees cannot be read, or are not for these features."""
+        if not len(features) == len(self.levels) or self._booster.feature_types != column_types(features):
+            raise ValueError("its trees do not fit its features")
+
+    def contributions(self, known: pl.DataFrame, threads: int) -> Floats:
+        """Exact share of each feature in the log odds (TreeSHAP), shape (n, features + 1); the expected value last."""
+        import xgboost
+
+        self._booster.set_param({"nthread": threads})
+        types = self._booster.feature_types
+        # Some at a time: until XGBoost returns, nobody hears SIGTERM, and a claim costs it up to a millisecond.
+        shares = [
+            self._booster.predict(
+                xgboost.DMatrix(rows, feature_types=types, enable_categorical=True, nthread=threads),
+                pred_contribs=True,
+            )
+            for rows in np.split(laid_out(known, self.levels), range(EXPLAINED, known.height, EXPLAINED))
+        ]
+        return np.concatenate(shares).astype(float)
+
+    def margin(self, known: pl.DataFrame, threads: int) -> Floats:
+        """Log odds of fraud, of shape (n,)."""
+        self._booster.set_param({"nthread": threads})
+        return np.asarray(
+            self._booster.inplace_predict(laid_out(known, self.levels), predict_type="margin"), dtype=float
+        )
+
+
+Part = Logistic | Unusual | Trees
+
+
+def column_types(features: Sequence[Feature]) -> list[str]:
+    """What XGBoost is told of each column: ``c``, a category, or ``q``, a quantity."""
+    return ["c" if feature.kind == "category" else "q" for feature in features]
+
+
+def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np.float32]:
+    """Lay features out for trees.
+
+    Parameters
+    ----------
+    known : polars.DataFrame
+        Values of the features.
+    levels : sequence of sequence of str
+        For each feature the levels that get a code of their own; none for a number, which stays as it is.
+
+    Returns
+    -------
+    array of shape (n, features), float32
+        NaN where a number is unknown; for a category the codes of :class:`shared.features.Bins`: 0 a level that is rare
+        or new, 1 none, from 2 on the levels.
+    """
+    matrix = np.empty((known.height, known.width), dtype=np.float32)
+    for place, (column, kept) in enumerate(zip(known, levels, strict=True)):
+        if column.dtype == pl.String:
+            matrix[:, place] = Bins(levels=tuple(kept)).codes(column)
+        else:
+            matrix[:, place] = column.clip(-_LARGEST, _LARGEST).fill_null(np.nan).to_numpy()
+    return matrix

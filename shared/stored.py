@@ -1,0 +1,45 @@
+"""What every kind of model has in common: the values that it looks at, and how its document is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shared.errors import ModelError
+from shared.features import Feature, values
+
+
+def known_values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
+    """Compute what a model looks at; see :func:`shared.features.values`.
+
+    Raises
+    ------
+    ModelError
+        The claims lack a column of it.
+    """
+    wanted = dict.fromkeys(source for feature in features for source in feature.sources)
+    if missing := [source for source in wanted if source not in claims.columns]:
+        raise ModelError(f"the model looks at {', '.join(missing)}, which the contract lacks; train a new one")
+    return values(claims, features)
+
+
+@contextmanager
+def read_model(folder: Path, form: int) -> Iterator[tuple[dict[str, Any], tuple[Feature, ...]]]:
+    """Read ``model.json`` and its features; what goes wrong with the document within the block is a ModelError."""
+    try:
+        document = json.loads((folder / "model.json").read_text())
+        if document["format"] != form:
+            raise ModelError(f"model {folder}: format {document['format']}, this code reads {form}; train a new one")
+        yield document, tuple(Feature(**_tuples(feature)) for feature in document["features"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        said = str(error).partition("\n")[0]  # XGBoost goes on with a stack trace
+        raise ModelError(f"model {folder}: cannot be read ({said}); train a new one") from error
+
+
+def _tuples(feature: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in feature.items()}

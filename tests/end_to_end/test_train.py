@@ -1,0 +1,102 @@
+"""train as a process: a search that is killed goes on, and the same claims give the same files."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from jobs.train.candidates import CANDIDATES
+from shared.contract import load
+from shared.database import Database
+from tests import claims_factory
+from tests.end_to_end.test_stages import Line, until
+
+TEXT = claims_factory.GARAGE.replace("[columns]", "[training]\ntrials = 9\n\n[columns]")
+
+
+@pytest.fixture
+def make(postgres: str, tmp_path: Path) -> Iterator[Callable[[str], Line]]:
+    """Make lines of business that hold the same claims, each in a database of its own."""
+    made = []
+
+    def make(name: str) -> Line:
+        made.append(name)
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "contract.toml").write_text(TEXT)
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        url = make_conninfo(postgres, dbname=name)
+        contract = load(folder / "contract.toml")
+        with Database(url, contract.name) as database:
+            database.prepare(contract)
+            claims_factory.store(database, contract, claims_factory.claims(2000, seed=2))
+        return Line(
+            url,
+            {
+                "CLAIMSIGHT_CONTRACT": str(folder / "contract.toml"),
+                "CLAIMSIGHT_DATABASE_URL": url,
+                "CLAIMSIGHT_DROP": str(folder),
+                "CLAIMSIGHT_EVENTS": str(folder / "events.jsonl"),
+                "CLAIMSIGHT_ARTIFACTS": str(folder / "artifacts"),
+                "CLAIMSIGHT_AS_OF": "2025-01-01",
+                "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+            },
+        )
+
+    yield make
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        for name in made:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+
+def files(line: Line) -> dict[str, bytes]:
+    """The registered model's files."""
+    (model,) = line.rows("SELECT artifact_uri FROM models")
+    folder = Path(unquote(urlsplit(model["artifact_uri"]).path))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def trials(line: Line) -> list[dict[str, object]]:
+    query = "SELECT number, family, parameters, average_precision, roc_auc, mean, state FROM trials ORDER BY number"
+    return line.rows(query)
+
+
+def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(make: Callable[[str], Line]) -> None:
+    """A search killed after some trials tries only the rest, and gives the trials and the files of one that was not."""
+    killed, whole = make("killed"), make("whole")
+    running = killed.start("train")
+    with psycopg.connect(killed.url, autocommit=True) as watching:
+        until(lambda: len(watching.execute("SELECT 1 FROM garage.trials").fetchall()) >= 4, 180)
+    running.kill()
+    running.communicate(timeout=10)
+    assert running.returncode == -signal.SIGKILL
+    left = len(trials(killed))
+    assert not killed.rows("SELECT 1 FROM models")
+    killed.run("train")
+    whole.run("train")
+    count = len(trials(whole))
+    assert 4 <= left < count
+    assert count > len(CANDIDATES)  # some were drawn
+    assert trials(killed) == trials(whole)
+    runs = [row["n"] for row in killed.rows("SELECT count(*) AS n FROM trials GROUP BY run_id ORDER BY run_id")]
+    assert runs == [left, count - left]
+    assert files(killed) == files(whole)
+    assert {"model.json", "profile.json", "training.json", "contract.toml", "MLmodel"} <= files(whole).keys()
+
+
+def test_a_lost_mlflow_does_not_stop_training(make: Callable[[str], Line]) -> None:
+    """Where MLflow's database was lost and ours was kept, the next model's version is a later one."""
+    line = make("lost")
+    line.run("train")
+    Path(line.environment["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///")).unlink()
+    line.environment["CLAIMSIGHT_GIT_SHA"] = "another"
+    assert "model 2" in line.run("train")["message"]
+    assert [row["model_version"] for row in line.rows("SELECT model_version FROM models ORDER BY 1")] == [1, 2]
+    assert "promoted" in line.run("evaluate")["message"]
