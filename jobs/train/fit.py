@@ -26,7 +26,7 @@ MIN_LEVEL_CLAIMS = 30
 """Claims that a level needs for a code of its own."""
 MAX_BIN = 64
 ONE_LEVEL_AT_A_TIME = 1 << 20
-"""Levels up to which a tree parts one from all others: sorted by their frauds and cut in two, they overfit."""
+"""Levels up to which a tree parts one from all others; with few frauds, their order by frauds is mostly chance."""
 
 
 class Fitter:
