@@ -20,7 +20,9 @@ from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from shared import artifacts
 from shared.errors import ConfigError, TransientError
+from shared.settings import S3Prefix
 
 # MLflow sets up its own logging when it is imported; its lines on stderr are no log records of ours.
 for _noisy in ("mlflow", "alembic"):
@@ -48,6 +50,11 @@ class Registered:
 class Registry:
     """The tracking store and model registry of one line of business.
 
+    Parameters
+    ----------
+    place : Path or S3Prefix
+        Where files of models go, below a folder of the line's.
+
     Raises
     ------
     ConfigError
@@ -56,7 +63,7 @@ class Registry:
         The store cannot be reached.
     """
 
-    def __init__(self, tracking_uri: str, artifacts: Path, line: str) -> None:
+    def __init__(self, tracking_uri: str, place: Path | S3Prefix, line: str) -> None:
         try:
             self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         except MlflowException as error:
@@ -64,7 +71,7 @@ class Registry:
         except Exception as error:  # MLflow lets through whatever a store's driver raises after the last attempt
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
         self._line = line
-        self._artifacts = artifacts.resolve() / line
+        self._place = str(place.below(line)) if isinstance(place, S3Prefix) else (place.resolve() / line).as_uri()
 
     def register(
         self,
@@ -99,9 +106,12 @@ class Registry:
                 metrics=[Metric(name, value, moment, 0) for name, value in metrics.items()],
                 params=[Param(name, str(value)) for name, value in parameters.items()],
             )
-            self._client.log_artifacts(run_id, str(folder), "model")
-            self._client.set_terminated(run_id)
             source = f"{run.info.artifact_uri}/model"
+            if source.startswith("s3://"):
+                artifacts.keep(folder, S3Prefix.of(source))
+            else:
+                self._client.log_artifacts(run_id, str(folder), "model")
+            self._client.set_terminated(run_id)
             self._create_name()
             version = self._client.create_model_version(self._line, source, run_id)
             self._client.set_registered_model_alias(self._line, alias, version.version)
@@ -124,7 +134,7 @@ class Registry:
     def _experiment(self) -> str:
         if found := self._client.get_experiment_by_name(self._line):
             return str(found.experiment_id)
-        return self._client.create_experiment(self._line, artifact_location=self._artifacts.as_uri())
+        return self._client.create_experiment(self._line, artifact_location=self._place)
 
     def _create_name(self) -> None:
         if not self._client.search_registered_models(f"name = '{self._line}'"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.evaluate.check import check
 from jobs.evaluate.history import Challenger, Unlearnt, leaks, record_verdict, rival, unjudged, weekly_claims, window
 from shared.champion import champion
 from shared.errors import ModelError
@@ -54,4 +55,4 @@ def _judge(job: Job, challenger: Challenger) -> str:
 
 
 if __name__ == "__main__":
-    run("evaluate", __doc__, work)
+    run("evaluate", __doc__, work, check)

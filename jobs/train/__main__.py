@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.train.check import check
 from jobs.train.snapshot import book, labelled_times, learnt_already, reason_to_train, share_kept, snapshot
 from shared.job import Job, in_child, run
 
@@ -51,4 +52,4 @@ def _rank(job: Job, reason: str) -> str:
 
 
 if __name__ == "__main__":
-    run("train", __doc__, work)
+    run("train", __doc__, work, check)
