@@ -93,7 +93,7 @@ def test_mlflow_is_shared_by_those_who_track(ready: str) -> None:
 
 
 def test_a_new_password_is_set(ready: str, postgres: str) -> None:
-    """A password that was changed in the store of secrets is set by the next run; the server is not told it in clear."""
+    """A password that was changed in the store of secrets is set by the next run; the server gets no clear text."""
 
     def stored() -> str:
         with psycopg.connect(postgres) as connection:
