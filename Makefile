@@ -6,7 +6,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
-.PHONY: help setup lock run discover simulate test test-unit test-property test-long check bench schema mlflow clean
+.PHONY: help setup lock run discover simulate test test-unit test-property test-long check cost bench schema mlflow clean
 .PHONY: engine engine-stop images image up down run-docker audit test-container
 
 help: ## list the targets
@@ -55,16 +55,20 @@ test-container: images .venv/dev.stamp ## run the tests of the images; none may 
 test-property: .venv/dev.stamp ## run the property tests
 	@$(BIN)/python -m pytest tests/property
 
-check: .venv/dev.stamp ## format, lint, types, import rules; changes nothing
+check: .venv/dev.stamp ## format, lint, types, import rules, templates; changes nothing
 	@$(BIN)/ruff format --check && $(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/cfn-lint deploy/templates/*.yaml
 
 bench: .venv/run.stamp ## run every benchmark; that of the images only where they are built
 	@$(BIN)/python -m deploy.bench
 
 bench-%: .venv/run.stamp ## run one benchmark: make bench-etl
 	@$(BIN)/python -m deploy.bench $*
+
+cost: .venv/dev.stamp ## estimate what an environment costs a month: ENV=dev
+	@$(BIN)/python -m deploy.cost $(call ASKED,ENV,environment)
 
 schema: .venv/run.stamp ## re-make docs/contract.schema.json, by which editors complete a contract
 	@$(BIN)/python -c 'import json; from shared.contract import schema; print(json.dumps(schema(), indent=2))' > docs/contract.schema.json

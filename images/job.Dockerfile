@@ -30,6 +30,8 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNB
 WORKDIR /app
 USER 10001:10001
 STOPSIGNAL SIGTERM
+# Declared, so that a volume on it has its owner and mode: Fargate else gives an empty one to root alone.
+VOLUME /tmp
 COPY --from=builder /opt/venv /opt/venv
 COPY --from=code /app /app
 ARG STAGE
