@@ -82,8 +82,8 @@ class S3:
 
 
 @contextmanager
-def local_s3(folder: Path) -> Iterator[S3]:
-    """Run a local S3 on a free port, with its files in a folder."""
+def local_s3(folder: Path, services: str = "s3") -> Iterator[S3]:
+    """Run a local S3, and other services of AWS, on a free port, with their files in a folder."""
     with closing(socket.socket()) as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -93,7 +93,7 @@ def local_s3(folder: Path) -> Iterator[S3]:
         "TMPDIR": str(folder),
         "BIND_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
-        "SERVICES": "s3",
+        "SERVICES": services,
         "IOT_MTLS_ENABLED": "0",
         "LOG_LEVEL": "ERROR",
         "DOCKER_HOST": f"unix://{folder}/no-docker",  # it would look for containers to remove

@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -29,15 +29,14 @@ from typing import Any
 import boto3
 import docker
 from botocore.config import Config
-from botocore.exceptions import WaiterError
 from docker.errors import DockerException, ImageNotFound, NotFound
 from requests.exceptions import RequestException
 
-from deploy.launcher.pack import digest, pack
+from deploy.rollout import verbs
+from deploy.rollout.account import Account, RolloutError
 from shared.choreography import STAGES, Stage
 from shared.errors import ClaimsightError, ConfigError, TransientError
 
-TEMPLATES = Path(__file__).parents[1] / "templates"
 HOME = Path(".claimsight/aws")
 PORT = 4566
 ENVIRONMENT = "dev"
@@ -45,86 +44,76 @@ REGION = "us-east-1"
 """The emulator's own."""
 PREFIX = f"claimsight-{ENVIRONMENT}"
 START_SECONDS = 60
-STACK_SECONDS = 300
-SETTINGS = {"Environment": ENVIRONMENT, "DatabaseSslMode": "prefer", "Spot": "0", "Protect": "false"}
-"""Of the stacks' parameters those that differ here: the emulator's Postgres knows no TLS, and nothing is to be kept."""
+ANSWER_SECONDS = 900
+"""A rehearsal takes as long as a function may."""
+SETTINGS = {"DatabaseSslMode": "prefer", "Protect": "false", "Schedules": "DISABLED"}
+"""Of the stacks' parameters those that differ here: the emulator's Postgres knows no TLS, nothing is to be kept, and
+nothing is to happen unasked."""
+
+
+@dataclass(frozen=True)
+class _Context(verbs.Context):
+    """An environment whose parameters are in part those of a local AWS."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def configuration(self) -> tuple[dict[str, str], dict[str, str]]:
+        configured, tags = super().configuration()
+        return {**configured, **SETTINGS, **self.parameters}, tags
 
 
 @dataclass(frozen=True)
 class LocalAws:
-    """A running emulator."""
+    """A running emulator, and the roll-outs of an account on it.
+
+    Attributes
+    ----------
+    lines : str
+        Lines of business, comma-separated.
+    """
 
     port: int
+    lines: str = "demo"
 
     def client(self, service: str) -> Any:
         """A client of boto3 for one of its services."""
         return _client(self.port, service)
 
-    def stack(self, name: str, parameters: Mapping[str, str]) -> dict[str, str]:
-        """Create or update a stack from its template; gives its outputs.
+    def provision(self) -> None:
+        """Make the stack of the data."""
+        verbs.provision(self._context, ("data",))
+
+    def release(self, identity: str, images: Mapping[Stage, str]) -> None:
+        """Push local images, make a release of them and roll it out.
 
         Raises
         ------
-        ConfigError
-            It cannot be made; the message says which resource fails and why.
+        RolloutError
+            As :func:`deploy.rollout.verbs.rollout` does.
         """
-        formation, full = self.client("cloudformation"), f"{PREFIX}-{name}"
-        body = (TEMPLATES / f"{name}.yaml").read_text()
-        known = {item["ParameterKey"] for item in formation.get_template_summary(TemplateBody=body)["Parameters"]}
-        given = [
-            {"ParameterKey": key, "ParameterValue": value}
-            for key, value in {**SETTINGS, **parameters}.items()
-            if key in known
-        ]
-        there = full in {stack["StackName"] for stack in formation.describe_stacks()["Stacks"]}
-        write, waiter = (
-            (formation.update_stack, "stack_update_complete")
-            if there
-            else (formation.create_stack, "stack_create_complete")
-        )
-        write(StackName=full, TemplateBody=body, Parameters=given, Capabilities=["CAPABILITY_NAMED_IAM"])
-        try:
-            formation.get_waiter(waiter).wait(StackName=full, WaiterConfig={"Delay": 1, "MaxAttempts": STACK_SECONDS})
-        except WaiterError as error:
-            events = formation.describe_stack_events(StackName=full)["StackEvents"]
-            failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
-            said = "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed)
-            raise ConfigError(f"stack {full}: {said or error}") from error
-        (stack,) = formation.describe_stacks(StackName=full)["Stacks"]
-        return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", ())}
-
-    def push(self, images: Mapping[Stage, str]) -> dict[Stage, str]:
-        """Push local images to the emulator's registry; gives each one's name there, by digest."""
-        client, pushed = _engine(), {}
         for stage, name in images.items():
-            repository = f"127.0.0.1:{self.port}/{PREFIX}/{stage}"
-            try:
-                image = client.images.get(name)
-            except ImageNotFound:
-                raise ConfigError(f"image {name} is not built; run make images") from None
-            tag = image.id.removeprefix("sha256:")[:12]
-            image.tag(repository, tag)
-            said = [json.loads(line) for line in client.images.push(repository, tag).splitlines()]
-            if failed := [line["error"] for line in said if "error" in line]:
-                raise TransientError(f"image {name} cannot be pushed: {failed[0]}")
-            (pushed[stage],) = [line["aux"]["Digest"] for line in said if "aux" in line]
-            pushed[stage] = f"{repository}@{pushed[stage]}"
-        return pushed
+            self._push(name, stage, f"release-{identity}")
+        verbs.record(self._context, f"release-{identity}", "unknown")
+        verbs.rollout(self._context, identity)
 
-    def release(self, name: str, images: Mapping[Stage, str], lines: str, bucket: str) -> dict[str, str]:
-        """Make a release of images that were pushed; gives the outputs of the stack of the jobs."""
-        launcher = pack()
-        key = f"releases/launcher-{digest(launcher)}.zip"
-        self.client("s3").put_object(Bucket=bucket, Key=key, Body=launcher)
-        of_images = {f"Image{stage.capitalize()}": image for stage, image in images.items()}
-        code = {"LauncherBucket": bucket, "LauncherKey": key}
-        return self.stack("jobs", {"Release": name, "Lines": lines, **of_images, **code})
+    def rollback(self) -> None:
+        """Roll the release before out again."""
+        verbs.rollback(self._context)
 
-    def rehearse(self) -> dict[str, Any]:
-        """Call the hook that CodeDeploy would call before it shifts traffic; gives its answer."""
-        answer = self.client("lambda").invoke(FunctionName=f"{PREFIX}-smoke", Payload=b"{}")
-        result: dict[str, Any] = json.loads(answer["Payload"].read())
-        return result
+    @property
+    def _context(self) -> _Context:
+        # There is no CodeDeploy: the roll-out calls the hook itself.
+        return _Context(Account(ENVIRONMENT, self.client), code_deploy=False, parameters={"Lines": self.lines})
+
+    def _push(self, name: str, stage: Stage, tag: str) -> None:
+        repository = f"127.0.0.1:{self.port}/{PREFIX}/{stage}"
+        try:
+            _engine().images.get(name).tag(repository, tag)
+        except ImageNotFound:
+            raise ConfigError(f"image {name} is not built; run make images") from None
+        said = [json.loads(line) for line in _engine().images.push(repository, tag).splitlines()]
+        if failed := [line["error"] for line in said if "error" in line]:
+            raise TransientError(f"image {name} cannot be pushed: {failed[0]}")
 
 
 @contextmanager
@@ -209,22 +198,6 @@ def stop(process: int, port: int) -> None:
                     client.images.remove(name)
 
 
-def up(aws: LocalAws, images: Mapping[Stage, str], lines: str) -> dict[str, str]:
-    """Create all stacks with a first release; gives the outputs of both.
-
-    Raises
-    ------
-    ConfigError
-        The release's rehearsal fails, which also makes the database ready for it.
-    """
-    data = aws.stack("data", {})
-    jobs = aws.release("first", aws.push(images), lines, data["ArtifactBucket"])
-    answer = aws.rehearse()
-    if answer.get("status") != "Succeeded":
-        raise ConfigError(*map(str, answer.get("problems", [answer])))
-    return data | jobs
-
-
 def image_name(name: str) -> str:
     """Name of an image, as `docker-bake.hcl` tags it."""
     registry = os.environ.get("REGISTRY", "").rstrip("/")
@@ -244,14 +217,14 @@ def _client(port: int, service: str) -> Any:
         region_name=REGION,
         aws_access_key_id="test",
         aws_secret_access_key="test",
-        config=Config(read_timeout=STACK_SECONDS, retries={"total_max_attempts": 1}),
+        config=Config(read_timeout=ANSWER_SECONDS, retries={"total_max_attempts": 1}),
     )
 
 
 @cache
 def _engine() -> docker.DockerClient:
     try:
-        client = docker.from_env(timeout=STACK_SECONDS)
+        client = docker.from_env(timeout=ANSWER_SECONDS)
         client.ping()
     except (DockerException, RequestException) as error:
         raise ConfigError("no Docker engine answers; run make engine") from error
@@ -290,15 +263,17 @@ def main() -> None:
             return
         process = start(HOME, PORT)
         state.write_text(json.dumps({"process": process, "port": PORT}))
-        outputs = up(LocalAws(PORT), {stage: image_name(stage) for stage in STAGES}, arguments.lines)
-    except ClaimsightError as error:
-        sys.exit(f"local AWS: {error}")
+        aws = LocalAws(PORT, arguments.lines)
+        aws.provision()
+        aws.release("first", {stage: image_name(stage) for stage in STAGES})
+    except (ClaimsightError, RolloutError) as error:
+        sys.exit(f"local AWS: {'; '.join(map(str, error.args))}")
     line = arguments.lines.split(",")[0]
     print(f"""\
 local AWS: ready at http://127.0.0.1:{PORT}; its log is {HOME}/emulator.log; make down-aws removes it
   export AWS_ENDPOINT_URL=http://127.0.0.1:{PORT} AWS_DEFAULT_REGION={REGION}
   export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  aws s3 cp claims.csv s3://{outputs["DropBucket"]}/drop/{line}/claims/claims.csv     starts etl, and etl score
+  aws s3 cp claims.csv s3://{PREFIX}-drop-000000000000-{REGION}/drop/{line}/claims/claims.csv     starts etl, and etl score
   aws logs tail --follow /claimsight/{ENVIRONMENT}/etl
   aws ecs list-tasks --cluster {PREFIX} --desired-status STOPPED""")
 

@@ -19,7 +19,7 @@ import hypercorn.config
 from ministack import app
 from ministack.core import container_reaper
 from ministack.core.responses import error_response_json, get_region
-from ministack.services import ecs, eventbridge, scheduler
+from ministack.services import ecr, ecs, eventbridge, scheduler
 from ministack.services.cloudformation import provisioners
 
 BRIDGE = os.environ["LOCAL_AWS_BRIDGE"]
@@ -196,6 +196,14 @@ def _drop_database(delete: Callable[..., Any], identity: str, properties: Json) 
 _instance = provisioners._RESOURCE_HANDLERS["AWS::RDS::DBInstance"]
 _instance["create"] = functools.partial(_database, _instance["create"])
 _instance["delete"] = functools.partial(_drop_database, _instance["delete"])
+
+
+# --- An image is named by where the engine can pull it
+
+
+@patch(ecr, "_repo_uri")
+def _name_registry(_: Callable[[str], str], repository: str) -> str:
+    return f"127.0.0.1:{PORT}/{repository}"
 
 
 # --- The scheduler says for when it fires

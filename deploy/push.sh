@@ -1,0 +1,10 @@
+#!/bin/sh
+# Build images and push them to the account's registry: push.sh ENVIRONMENT TARGET ...
+set -eu
+cd "$(dirname "$0")/.."
+
+environment=$1
+shift
+REGISTRY=$(.venv/bin/python -m deploy.rollout login --env "$environment")
+export REGISTRY
+exec sh deploy/local/images.sh "$@" --push
