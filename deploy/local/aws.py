@@ -273,7 +273,7 @@ def main() -> None:
 local AWS: ready at http://127.0.0.1:{PORT}; its log is {HOME}/emulator.log; make down-aws removes it
   export AWS_ENDPOINT_URL=http://127.0.0.1:{PORT} AWS_DEFAULT_REGION={REGION}
   export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  aws s3 cp claims.csv s3://{PREFIX}-drop-000000000000-{REGION}/drop/{line}/claims/claims.csv     starts etl, and etl score
+  aws s3 cp claims.csv s3://{PREFIX}-drop-000000000000-{REGION}/drop/{line}/claims/claims.csv   starts etl
   aws logs tail --follow /claimsight/{ENVIRONMENT}/etl
   aws ecs list-tasks --cluster {PREFIX} --desired-status STOPPED""")
 
