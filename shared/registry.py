@@ -15,10 +15,12 @@ from pathlib import Path
 # MLflow asks these when it is imported: nothing of a team's claims is anyone else's business.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+import stamina
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from shared import artifacts
 from shared.errors import ConfigError, TransientError
@@ -65,7 +67,12 @@ class Registry:
 
     def __init__(self, tracking_uri: str, place: Path | S3Prefix, line: str) -> None:
         try:
-            self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+            # Where two make the tables of an empty database at once, one of them fails, and has to look again.
+            for attempt in stamina.retry_context(
+                on=(IntegrityError, ProgrammingError), attempts=5, wait_initial=1, wait_max=8, timeout=None
+            ):
+                with attempt:
+                    self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         except MlflowException as error:
             raise ConfigError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
         except Exception as error:  # MLflow lets through whatever a store's driver raises after the last attempt

@@ -106,12 +106,22 @@ class Cloud:
             connection.execute(f"LOCK TABLE {table} IN SHARE MODE")  # type: ignore[arg-type]
             yield
 
-    def waits(self, table: str) -> bool:
-        """Whether a writer waits for a table."""
-        query = (
-            "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation' AND relation = to_regclass('{}')"
-        )
-        return bool(self.one(query.format(table)))
+    def waiting(self, stage: Stage, **tags: str) -> dict[str, Any]:
+        """Wait until a stage's task, with some tags, runs and waits for a locked table; the task."""
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+        running: list[dict[str, Any]] = []
+
+        def found() -> bool:
+            running[:] = [task for task in self.tasks(stage, **tags) if task["lastStatus"] == "RUNNING"]
+            return bool(running and self.one(query))
+
+        until(found)
+        (task,) = running
+        return task
+
+    def stopped(self, task: Mapping[str, Any]) -> bool:
+        (now,) = self.aws.client("ecs").describe_tasks(cluster=PREFIX, tasks=[task["taskArn"]])["tasks"]
+        return bool(now["lastStatus"] == "STOPPED")
 
     def runs(self, stage: Stage) -> list[tuple[str, int]]:
         """Status and exit code of a stage's runs, in order, as the ledger has them."""

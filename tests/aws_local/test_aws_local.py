@@ -84,7 +84,7 @@ def test_an_overlapping_event_is_held_and_caught_up(cloud: Cloud) -> None:
     before = len(cloud.tasks("etl"))
     with cloud.locked("demo.claims"):
         cloud.put("claims/one.csv", claims_csv(CLAIMS, 10))
-        until(lambda: cloud.waits("demo.claims"))
+        cloud.waiting("etl")
         cloud.put("claims/two.csv", claims_csv(CLAIMS + 10, 10))
         until(lambda: "held" in tags_of(cloud.tasks("etl")[-1]))
         assert len(cloud.tasks("etl")) == before + 1
@@ -99,12 +99,10 @@ def test_a_killed_task_is_started_again_once_and_then_told_of(cloud: Cloud) -> N
     with cloud.locked("demo.claims"):
         cloud.put("claims/three.csv", claims_csv(CLAIMS + 20, 10))
         for attempt in ("0", "1"):
-            until(lambda: cloud.waits("demo.claims"))
-            (task,) = (task for task in cloud.tasks("etl") if task["lastStatus"] == "RUNNING")
-            assert tags_of(task)["attempt"] == attempt
+            task = cloud.waiting("etl", attempt=attempt)
             assert cloud.told() == []
             cloud.container(task).kill()
-            until(partial(_stopped, cloud, task))
+            until(partial(cloud.stopped, task))
         until(cloud.told)
     cloud.settle()
     (told,) = cloud.told()
@@ -113,17 +111,11 @@ def test_a_killed_task_is_started_again_once_and_then_told_of(cloud: Cloud) -> N
     assert [code for _, code in cloud.runs("etl")].count(None) <= 1
 
 
-def _stopped(cloud: Cloud, task: dict[str, object]) -> bool:
-    (now,) = cloud.aws.client("ecs").describe_tasks(cluster=PREFIX, tasks=[task["taskArn"]])["tasks"]
-    return bool(now["lastStatus"] == "STOPPED")
-
-
 def test_a_stopped_task_is_started_again_in_silence(cloud: Cloud) -> None:
     """Stopped politely, as for a deployment, a task ends with 143 and is started again; nobody is told."""
     with cloud.locked("demo.claims"):
         cloud.launch("HourlyIngest", "to be stopped")
-        until(lambda: cloud.waits("demo.claims"))
-        (task,) = (task for task in cloud.tasks("etl") if task["lastStatus"] == "RUNNING")
+        task = cloud.waiting("etl")
         cloud.aws.client("ecs").stop_task(cluster=PREFIX, task=task["taskArn"], reason="a deployment")
     until(lambda: cloud.one("SELECT count(*) FROM demo.claims") == CLAIMS + 30)
     cloud.settle()
@@ -135,10 +127,9 @@ def test_what_may_pass_is_tried_again_later(cloud: Cloud) -> None:
     """A run that ends with 75 lies in the queue for 60 s before it is tried again; nobody is told."""
     with cloud.locked("demo.claims"):
         cloud.put("claims/four.csv", claims_csv(CLAIMS + 30, 10))
-        until(lambda: cloud.waits("demo.claims"))
-        (task,) = (task for task in cloud.tasks("etl") if task["lastStatus"] == "RUNNING")
+        task = cloud.waiting("etl")
         assert cloud.rows("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'")
-        until(partial(_stopped, cloud, task))
+        until(partial(cloud.stopped, task))
     queue, sqs = cloud.output("RetryQueue", "jobs"), cloud.aws.client("sqs")
     delayed = "ApproximateNumberOfMessagesDelayed"
     until(lambda: sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=[delayed])["Attributes"][delayed] == "1")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,7 @@ from shared.champion import folder_of
 from shared.errors import ConfigError, ModelError, TransientError
 from shared.registry import Registered, Registry, TrackedTrial
 from shared.settings import EventBus, S3Prefix
+from tests.factories import ROOT
 from tests.s3 import S3
 
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
@@ -71,6 +74,16 @@ def test_models_in_s3_and_mlflow_in_postgres(place: S3Prefix, model: Path, datab
     assert folder_of(second.artifact_uri) == folder
     artifacts.release()
     assert not folder.exists()
+
+
+def test_mlflow_s_tables_are_made_by_two_at_once(database_url: str) -> None:
+    """Two stages that find MLflow's database empty at the same moment both go on."""
+    code = f"from shared.registry import Registry; Registry({_tracking(database_url)!r}, Path('x'), 'motor')"
+    command = [sys.executable, "-c", f"from pathlib import Path; {code}"]
+    started = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in started:
+        _, said = process.communicate(timeout=240)
+        assert process.returncode == 0, said
 
 
 @pytest.mark.parametrize(
