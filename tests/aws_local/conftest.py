@@ -11,7 +11,7 @@ import socket
 import tarfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from uuid import uuid4
 import docker
 import psycopg
 import pytest
+from docker.errors import ImageNotFound
 from psycopg.conninfo import make_conninfo
 
 from deploy.local import aws
@@ -32,6 +33,8 @@ from tests.container.conftest import missing, pytest_runtest_makereport  # noqa:
 HERE = Path(__file__).parent
 LINE = claims_factory.GARAGE.replace('"garage"', '"demo"')
 """A contract in the place of one that the images hold."""
+Images = Callable[[Stage, str], str]
+"""Gets a stage and a contract, and gives an image's name."""
 PATIENCE = 240.0
 """Seconds for whatever must come to happen; on a quiet machine it takes two to ten."""
 
@@ -146,6 +149,17 @@ class Cloud:
         (found,) = self.engine.containers.list(filters={"label": f"com.amazonaws.ecs.task-arn={task['taskArn']}"})
         return found
 
+    def lose_image(self, stage: Stage) -> None:
+        """Let a stage's images be gone from the registry and from the engine."""
+        repository = f"{PREFIX}/{stage}"
+        self.aws.client("ecr").delete_repository(repositoryName=repository, force=True)
+        full = f"127.0.0.1:{self.aws.port}/{repository}"
+        for image in self.engine.images.list(full):
+            for name in [*image.tags, *image.attrs["RepoDigests"]]:
+                if name.startswith(full):
+                    with suppress(ImageNotFound):  # the last tag took the digest along
+                        self.engine.images.remove(name)
+
     def settle(self) -> None:
         """Wait until nothing is at work, nor starts because something ended."""
         quiet = 0
@@ -201,7 +215,7 @@ def build(engine: docker.DockerClient, stage: Stage, contract: str, tag: str) ->
 
 
 @pytest.fixture(scope="session")
-def images() -> Iterator[Callable[[Stage, str], str]]:
+def images() -> Iterator[Images]:
     """Make images with another contract; they are removed in the end."""
     engine, made, session = docker.from_env(timeout=600), list[str](), uuid4().hex[:12]
 
@@ -216,7 +230,7 @@ def images() -> Iterator[Callable[[Stage, str], str]]:
 
 
 @pytest.fixture(scope="session")
-def cloud(images: Callable[[Stage, str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """The stacks with a first release, whose rehearsal went well; all is gone afterwards."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import polars as pl
@@ -12,7 +11,7 @@ from deploy.local.aws import PREFIX
 from deploy.rollout.account import RolloutError
 from shared.choreography import STAGES, Stage
 from tests import claims_factory
-from tests.aws_local.conftest import LINE, Cloud, tags_of, until
+from tests.aws_local.conftest import LINE, Cloud, Images, tags_of, until
 
 CLAIMS = 1400
 BOOK = claims_factory.claims(CLAIMS + 100, seed=2)
@@ -165,23 +164,38 @@ def test_a_lost_event_is_made_up_for_by_the_daily_sweep(cloud: Cloud) -> None:
     cloud.settle()
 
 
-def test_a_bad_release_fails_its_rehearsal(cloud: Cloud, images: Callable[[Stage, str], str]) -> None:
-    """A release whose contract is malformed in one image fails its rehearsal, which names the stage and the reason."""
+def test_a_rollback_runs_the_old_images(cloud: Cloud, images: Images) -> None:
+    """After a release the next task runs its image; after a rollback the one of the release before, by its digest."""
+
+    def score(cause: str) -> str:
+        cloud.settle()
+        before = len(cloud.runs("score"))
+        cloud.launch("ClaimsLoaded", cause)
+        until(lambda: cloud.runs("score")[before:] == [("done", 0)])
+        query = "SELECT image_digest FROM claimsight.job_runs WHERE stage = 'score' ORDER BY run_id DESC LIMIT 1"
+        return str(cloud.one(query))
+
+    first = score("before the release")
+    cloud.aws.release("better", {stage: images(stage, LINE + "# mended") for stage in STAGES})
+    better = score("after the release")
+    cloud.aws.rollback()
+    assert score("after the rollback") == first != better
+    assert first.startswith("sha256:")
+
+
+def test_a_bad_release_fails_its_rehearsal(cloud: Cloud, images: Images) -> None:
+    """A release whose contract is malformed in one image is refused by its rehearsal, which names stage and reason."""
     broken = {stage: images(stage, LINE if stage != "score" else "name = 1") for stage in STAGES}
-    with pytest.raises(RolloutError, match="score of demo: found settings or a contract missing or malformed"):
-        cloud.aws.release("second", broken)
+    with pytest.raises(RolloutError) as caught:
+        cloud.aws.release("broken", broken)
+    _, problem = caught.value.args
+    assert problem.startswith("score of demo: found settings or a contract missing or malformed")
 
 
 def test_an_image_that_cannot_start_is_told_of_once(cloud: Cloud) -> None:
-    """A task that never started has no exit code, and one notification says so."""
-    ecs, drift = cloud.aws.client("ecs"), f"{PREFIX}-drift"
-    (task,) = [ecs.describe_task_definition(taskDefinition=drift)["taskDefinition"]]
-    image = task["containerDefinitions"][0]["image"]
-    cloud.aws.client("ecr").batch_delete_image(
-        repositoryName=f"{PREFIX}/drift", imageIds=[{"imageDigest": image.partition("@")[2]}]
-    )
-    for name in (image, *_tags(cloud, image)):
-        cloud.engine.images.remove(name, force=True)
+    """A task whose image is gone never started; it has no exit code, and one notification says so."""
+    cloud.settle()
+    cloud.lose_image("drift")
     before = len(cloud.told())
     cloud.fire("weekly-drift")
     until(lambda: len(cloud.told()) > before)
@@ -189,22 +203,3 @@ def test_an_image_that_cannot_start_is_told_of_once(cloud: Cloud) -> None:
     (told,) = cloud.told()[before:]
     assert told.startswith("drift of demo never started")
     assert "no exit code" in told
-
-
-def _tags(cloud: Cloud, image: str) -> list[str]:
-    repository = image.partition("@")[0]
-    return [tag for found in cloud.engine.images.list(repository) for tag in found.tags if tag.startswith(repository)]
-
-
-def test_a_rollback_runs_the_old_images(cloud: Cloud) -> None:
-    """After a rollback the next task runs the image of the release before, by its digest."""
-    first = cloud.rows("SELECT image_digest FROM claimsight.job_runs WHERE stage = 'score' ORDER BY run_id LIMIT 1")
-    cloud.aws.rollback()
-    cloud.settle()
-    before = len(cloud.runs("score"))
-    cloud.launch("ClaimsLoaded", "after the rollback")
-    until(lambda: len(cloud.runs("score")) > before and cloud.runs("score")[-1] == ("done", 0))
-    assert (
-        cloud.rows("SELECT image_digest FROM claimsight.job_runs WHERE stage = 'score' ORDER BY run_id DESC LIMIT 1")
-        == first
-    )
