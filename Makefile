@@ -9,6 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries co
 .DELETE_ON_ERROR:
 .PHONY: help setup lock run discover simulate test test-unit test-property test-long check cost bench schema mlflow clean
 .PHONY: engine engine-stop images image up down run-docker audit test-container release rollback status
+.PHONY: up-aws down-aws test-aws-local
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -105,6 +106,15 @@ rollback: .venv/dev.stamp ## deploy the release that ran before this one: ENV=de
 
 status: .venv/dev.stamp ## what runs on AWS, since when, from which commit, what would change: ENV=dev|staging|prod
 	@$(BIN)/python -m deploy.rollout status --env "$${ENV:?names no environment; make status ENV=dev}"
+
+up-aws: images .venv/dev.stamp ## start a local AWS on an emulator, with the stacks of deploy/templates (LINES=demo,vehicle)
+	@$(BIN)/python -m deploy.local.aws up $(call ASKED,LINES,lines)
+
+down-aws: ## remove what `make up-aws` started
+	@$(BIN)/python -m deploy.local.aws down
+
+test-aws-local: images .venv/dev.stamp ## run the tests on a local AWS; none may be skipped
+	@REQUIRE_CONTAINER=1 $(BIN)/python -m pytest tests/aws_local
 
 audit: images .venv-audit/audit.stamp .venv/run.stamp ## list what the images are made of (CycloneDX), and what is known against it
 	@$(BIN)/python -m deploy.local.audit etl train evaluate score drift mlflow postgres

@@ -39,8 +39,8 @@ LINKED_ONLY = ("libarrow_acero", "libarrow_dataset", "libarrow_substrait", "libp
 KEPT = ("numpy/_core/tests/_natype.py",)  # numpy.testing imports it, and scipy numpy.testing
 SCIPY = {"_external", "_lib", "sparse", "special"}
 """Of scipy, what xgboost imports; scikit-learn needs the rest too."""
-AWS = {"s3", "signin", "sso", "sso-oidc", "sts"}
-"""Of AWS, the services that are asked; all but the first are ways to credentials."""
+AWS = {"events", "s3", "signin", "sso", "sso-oidc", "sts"}
+"""Of AWS, the services that are asked; all but the first two are ways to credentials."""
 ELF = b"\x7fELF\x02\x01"
 """Start of a 64-bit little-endian binary."""
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from shared import storage
 from shared.database import Database
 from shared.errors import ModelError
+from shared.settings import S3Prefix, Settings
 
 if TYPE_CHECKING:
     from shared.anomaly import Anomaly
@@ -35,11 +37,16 @@ class Champion:
 
     version: int
     family: str
-    folder: Path
+    artifact_uri: str
     train_end: datetime
     judged_share: float | None
     threshold: float
     metrics: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        """Its files; :func:`folder_of` says how that may fail."""
+        return folder_of(self.artifact_uri)
 
     @property
     def model(self) -> Model:
@@ -65,7 +72,7 @@ def champion(database: Database, as_of: datetime) -> Champion | None:
     return Champion(
         row["model_version"],
         row["family"],
-        folder_of(row["artifact_uri"]),
+        row["artifact_uri"],
         row["train_end"],
         row["judged_share"],
         row["threshold"],
@@ -78,7 +85,12 @@ class Ranking:
     """The newest model that ranks claims by how unusual they are."""
 
     version: int
-    folder: Path
+    artifact_uri: str
+
+    @property
+    def folder(self) -> Path:
+        """Its files; :func:`folder_of` says how that may fail."""
+        return folder_of(self.artifact_uri)
 
     @property
     def model(self) -> Anomaly:
@@ -95,21 +107,40 @@ def ranking(database: Database, as_of: datetime) -> Ranking | None:
         "ORDER BY model_version DESC LIMIT 1",
         [ANOMALY, as_of],
     )
-    return Ranking(found[0]["model_version"], folder_of(found[0]["artifact_uri"])) if found else None
+    return Ranking(found[0]["model_version"], found[0]["artifact_uri"]) if found else None
+
+
+def check(settings: Settings, database: Database) -> None:
+    """Look whether the models that hold can be read, for ``--check``; that there is none yet is no failure."""
+    import xgboost  # noqa: F401  what reads a model is looked for also where there is none yet
+
+    if isinstance(settings.artifacts, S3Prefix):
+        storage.check(settings.artifacts)
+    standing, newest = champion(database, settings.as_of), ranking(database, settings.as_of)
+    if standing is not None:
+        _ = standing.model
+    if newest is not None:
+        _ = newest.model
 
 
 def folder_of(artifact_uri: str) -> Path:
-    """Folder of a model's files.
+    """Folder of a model's files; those in S3 are brought there, once a process.
 
     Raises
     ------
     ModelError
-        They are not on this machine's disk.
+        They are neither on this machine's disk nor in S3, or :func:`shared.artifacts.fetch` finds them amiss.
+    ConfigError, TransientError
+        S3 refuses, or cannot be reached.
 
     >>> folder_of("file:///var/models/a%20b").as_posix()
     '/var/models/a b'
     """
     parts = urlsplit(artifact_uri)
+    if parts.scheme == "s3":
+        from shared import artifacts
+
+        return artifacts.fetch(S3Prefix.of(artifact_uri))
     if parts.scheme not in ("", "file"):
-        raise ModelError(f"model {artifact_uri}: only a folder can be read")
+        raise ModelError(f"model {artifact_uri}: only a folder, or files in S3, can be read")
     return Path(unquote(parts.path))

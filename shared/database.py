@@ -95,7 +95,7 @@ class Database:
 
     def __init__(self, url: str, line: str) -> None:
         self._line = line
-        with _translated():
+        with translated():
             try:
                 self._connection = connect(url, f"{_OPTIONS} -c search_path={line},claimsight")
             except psycopg.ProgrammingError:  # its message would repeat the URL, password and all
@@ -242,7 +242,7 @@ class Database:
         Psycopg itself does so on Ctrl-C only.
         """
         try:
-            with _translated():
+            with translated():
                 yield
         except Stopped:
             if self._connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
@@ -375,8 +375,8 @@ def is_refusal(error: psycopg.Error) -> bool:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """Turn the driver's exceptions into Claimsight's."""
+def translated() -> Iterator[None]:
+    """Turn the driver's exceptions into ours."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:

@@ -1,4 +1,7 @@
-"""Events: hints to others that there may be something to do. Here a file of JSON lines, read by the local run."""
+"""Events: hints to others that there may be something to do, on a bus of Amazon EventBridge.
+
+Here they go to a file of JSON lines instead, which the local run reads.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,62 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared import aws
+from shared.errors import ConfigError, TransientError
+from shared.settings import EventBus
 
-def put(bus: Path, event: str, line: str, detail: Mapping[str, object]) -> None:
-    """Append one event.
+SOURCE = "claimsight"
+"""Of every event, for the rules of the bus to look for."""
+
+
+def put(bus: Path | EventBus, event: str, line: str, detail: Mapping[str, object]) -> None:
+    """Put one event.
 
     Parameters
     ----------
-    bus : Path
-        The file; made if absent.
+    bus : Path or EventBus
+        A file is made if absent. On a bus the event's name is its detail type, and the line stands in its detail.
     event : str
         A name of ``shared.choreography``.
     line : str
         Line of business it concerns.
     detail : Mapping
         Small and free of claimant data.
+
+    Raises
+    ------
+    ConfigError, TransientError
+        The bus refuses, or cannot be reached.
     """
-    bus.parent.mkdir(parents=True, exist_ok=True)
-    record = json.dumps({"event": event, "line": line, "detail": dict(detail)}, default=str) + "\n"
+    if isinstance(bus, EventBus):
+        _send(bus, event, {"line": line, **detail})
+    else:
+        _append(bus, {"event": event, "line": line, "detail": dict(detail)})
+
+
+def check(bus: Path | EventBus) -> None:
+    """Look whether the bus is there; raises as :func:`put` does."""
+    if isinstance(bus, EventBus):
+        with aws.translated("EventBridge", str(bus)):
+            aws.client("events").describe_event_bus(Name=bus.name)
+
+
+def _send(bus: EventBus, event: str, detail: Mapping[str, object]) -> None:
+    entry = {"EventBusName": bus.name, "Source": SOURCE, "DetailType": event, "Detail": json.dumps(detail, default=str)}
+    with aws.translated("EventBridge", f"{bus}: {event}"):
+        (answer,) = aws.client("events").put_events(Entries=[entry])["Entries"]
+    if code := answer.get("ErrorCode"):  # the request itself went well
+        kind = TransientError if code in aws.PASSING else ConfigError
+        raise kind(f"{bus}: {event} was not taken ({code}); a daily sweep does what it would have started")
+
+
+def _append(file: Path, record: Mapping[str, object]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, default=str) + "\n"
     # One write to a file opened for appending: two stages at once do not mix their lines.
-    descriptor = os.open(bus, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, record.encode())
+        os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
 

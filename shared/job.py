@@ -7,7 +7,6 @@ returns; everything that may go wrong on the way is turned here into one clear l
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import resource
@@ -17,13 +16,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from threading import Timer
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from shared import events
+from shared import artifacts, events, logs
 from shared.arguments import Asked, Option, asked
 from shared.choreography import Stage
 from shared.contract import Contract, load
@@ -68,7 +67,7 @@ class Job:
 
     def log(self, message: str, **facts: object) -> None:
         """Write one log record; facts are counts and names, never claimant data."""
-        _log(logging.INFO, message, stage=self.stage, line=self.contract.name, **facts)
+        logs.log(logging.INFO, message, stage=self.stage, line=self.contract.name, **facts)
 
     def put_event(self, event: str, **detail: object) -> None:
         """Tell others that there may be something to do."""
@@ -90,7 +89,7 @@ def run(
     stage: Stage,
     purpose: str,
     work: Callable[[Job], str],
-    check: Callable[[Settings], None] = lambda _: None,
+    check: Callable[[Settings, Database], None],
     options: Iterable[Option] = (),
 ) -> NoReturn:
     """Run a stage and leave the process with its exit code.
@@ -104,22 +103,40 @@ def run(
     work : callable
         Does all that remains to be done and returns one sentence on what that was.
     check : callable
-        Raises if something is amiss that this stage needs beside settings, contract and database, for ``--check``.
+        Raises if something is amiss that this stage needs beside settings, contract, database and a way to put
+        events, for ``--check``.
     options : iterable of Option
         What else it can be told to do.
     """
     told = asked(stage, purpose, options)
-    _configure_logging()
+    conclude(stage, lambda: _attempt(stage, work, check, told))
+
+
+def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
+    """Do what a process was started for, say in one closing line how that ended, and leave with its exit code.
+
+    Parameters
+    ----------
+    name : str
+        The stage's, in the closing line.
+    attempt : callable
+        Its exceptions end as exit codes.
+    """
+    logs.configure()
     for stopping in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(stopping, partial(_stop, stage))
+        signal.signal(stopping, partial(_stop, name))
     # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     started = time.monotonic()
-    outcome = _attempt(stage, work, check, told)
-    _log(
+    try:
+        outcome = attempt()
+    except BaseException as error:
+        outcome = _outcome_of(error)
+    artifacts.release()
+    logs.log(
         logging.INFO if outcome.code is ExitCode.OK else logging.ERROR,
         outcome.message,
-        stage=stage,
+        stage=name,
         status=outcome.status,
         exit_code=int(outcome.code),
         **outcome.counts,
@@ -137,7 +154,7 @@ def lock_of(stage: Stage, line: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Outcome:
+class Outcome:
     """How a run ended; ``counts`` are those of its row in the ledger."""
 
     code: ExitCode
@@ -147,60 +164,61 @@ class _Outcome:
 
     @property
     def status(self) -> str:
+        """In a word, as the ledger has it."""
         named = {ExitCode.OK: "done", ExitCode.CRASHED: "crashed", ExitCode.STOPPED: "stopped"}
         return named.get(self.code, "failed")
 
 
-def _attempt(stage: Stage, work: Callable[[Job], str], check: Callable[[Settings], None], told: Asked) -> _Outcome:
+def _attempt(
+    stage: Stage, work: Callable[[Job], str], check: Callable[[Settings, Database], None], told: Asked
+) -> Outcome:
+    settings = from_environment()
+    contract = load(settings.contract)
+    with Database(settings.database_url.get_secret_value(), contract.name) as database:
+        database.prepare(contract)
+        if not database.act_as(role(stage)):
+            logs.log(
+                logging.INFO,
+                f"this login may not act as {role(stage)}: it works with all of its own rights",
+                stage=stage,
+                line=contract.name,
+            )
+        if told.check:
+            events.check(settings.events)
+            check(settings, database)
+            return Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
+        if told.work is not None and told.looks:
+            return _work(told.work, Job(stage, settings, contract, database, 0))
+        if not _take_lock(database, lock_of(stage, contract.name)):
+            if told.work is not None:  # whoever asked must not believe it done
+                raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
+            return Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
+        job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))
+        return _close_ledger(job, _work(told.work or work, job))
+
+
+def _work(work: Callable[[Job], str], job: Job) -> Outcome:
     try:
-        settings = from_environment()
-        contract = load(settings.contract)
-        with Database(settings.database_url.get_secret_value(), contract.name) as database:
-            database.prepare(contract)
-            if not database.act_as(role(stage)):
-                _log(
-                    logging.INFO,
-                    f"this login may not act as {role(stage)}: it works with all of its own rights",
-                    stage=stage,
-                    line=contract.name,
-                )
-            if told.check:
-                check(settings)
-                return _Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
-            if told.work is not None and told.looks:
-                return _work(told.work, Job(stage, settings, contract, database, 0))
-            if not _take_lock(database, lock_of(stage, contract.name)):
-                if told.work is not None:  # whoever asked must not believe it done
-                    raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
-                return _Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
-            job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))
-            return _close_ledger(job, _work(told.work or work, job))
+        return Outcome(ExitCode.OK, work(job))
     except BaseException as error:
         return _outcome_of(error)
 
 
-def _work(work: Callable[[Job], str], job: Job) -> _Outcome:
-    try:
-        return _Outcome(ExitCode.OK, work(job))
-    except BaseException as error:
-        return _outcome_of(error)
-
-
-def _outcome_of(error: BaseException) -> _Outcome:
+def _outcome_of(error: BaseException) -> Outcome:
     match error:
         case ClaimsightError():
-            return _Outcome(error.exit_code, "; ".join(error.problems))
+            return Outcome(error.exit_code, "; ".join(error.problems))
         case Stopped():
-            return _Outcome(ExitCode.STOPPED, ExitCode.STOPPED.sentence)
+            return Outcome(ExitCode.STOPPED, ExitCode.STOPPED.sentence)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return _Outcome(
+            return Outcome(
                 ExitCode.TRANSIENT, f"{error.filename or 'disk'}: no room is left; make some and start it again"
             )
         case OSError(errno=errno.EACCES | errno.EPERM | errno.EROFS):
-            return _Outcome(
+            return Outcome(
                 ExitCode.CONFIG, f"{error.filename}: no permission; give this user access or name another place"
             )
-    return _Outcome(ExitCode.CRASHED, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+    return Outcome(ExitCode.CRASHED, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
 
 def _take_lock(database: Database, name: str) -> bool:
@@ -226,7 +244,7 @@ def _open_ledger(stage: Stage, settings: Settings, contract: Contract, database:
     return int(entered[0]["run_id"])
 
 
-def _close_ledger(job: Job, outcome: _Outcome) -> _Outcome:
+def _close_ledger(job: Job, outcome: Outcome) -> Outcome:
     usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     try:
         counts = job.database.rows(
@@ -248,7 +266,7 @@ def _close_ledger(job: Job, outcome: _Outcome) -> _Outcome:
         return outcome
 
 
-def _stop(stage: Stage, _signal: int, _frame: FrameType | None) -> NoReturn:
+def _stop(stage: str, _signal: int, _frame: FrameType | None) -> NoReturn:
     # A second signal must not interrupt the unwinding of the first.
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, signal.SIG_IGN)
@@ -258,27 +276,9 @@ def _stop(stage: Stage, _signal: int, _frame: FrameType | None) -> NoReturn:
     raise Stopped
 
 
-def _leave(stage: Stage) -> None:
+def _leave(stage: str) -> None:
     """End the process; a server that is told nothing more rolls back, and the next run closes the ledger's row."""
     code = ExitCode.STOPPED
-    _log(logging.ERROR, code.sentence, stage=stage, status="stopped", exit_code=int(code))
+    logs.log(logging.ERROR, code.sentence, stage=stage, status="stopped", exit_code=int(code))
     sys.stdout.flush()
     os._exit(code)
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": moment, "level": record.levelname.lower(), "message": record.getMessage()}
-        return json.dumps(line | getattr(record, "facts", {}), default=str)
-
-
-def _configure_logging() -> None:
-    out = logging.StreamHandler(sys.stdout)
-    out.setFormatter(_JsonLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[out], force=True)
-    logging.getLogger("claimsight").setLevel(logging.INFO)
-
-
-def _log(level: int, message: str, **facts: Any) -> None:
-    logging.getLogger("claimsight").log(level, message, extra={"facts": facts})

@@ -18,13 +18,17 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
+import stamina
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils as mlflow_databases
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from shared import artifacts, storage
 from shared.errors import ConfigError, TransientError
+from shared.settings import S3Prefix
 
 # MLflow sets up its own logging when it is imported; its lines on stderr are no log records of ours.
 for _noisy in ("mlflow", "alembic"):
@@ -58,6 +62,11 @@ class Registered:
 class Registry:
     """The tracking store and model registry of one line of business.
 
+    Parameters
+    ----------
+    place : Path or S3Prefix
+        Where files of models go, below a folder of the line's.
+
     Raises
     ------
     ConfigError
@@ -66,15 +75,20 @@ class Registry:
         The store cannot be reached.
     """
 
-    def __init__(self, tracking_uri: str, artifacts: Path, line: str) -> None:
+    def __init__(self, tracking_uri: str, place: Path | S3Prefix, line: str) -> None:
         try:
-            self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+            # Where two make the tables of an empty database at once, one of them fails, and has to look again.
+            for attempt in stamina.retry_context(
+                on=(IntegrityError, ProgrammingError), attempts=5, wait_initial=1, wait_max=8, timeout=None
+            ):
+                with attempt:
+                    self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         except MlflowException as error:
             raise ConfigError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
         except Exception as error:  # MLflow lets through whatever a store's driver raises after the last attempt
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
         self._line = line
-        self._artifacts = artifacts.resolve() / line
+        self._place = str(place.below(line)) if isinstance(place, S3Prefix) else (place.resolve() / line).as_uri()
 
     def register(
         self,
@@ -116,9 +130,12 @@ class Registry:
                 metrics=[Metric(name, value, moment, 0) for name, value in metrics.items()],
                 params=[Param(name, str(value)) for name, value in parameters.items()],
             )
-            self._client.log_artifacts(run_id, str(folder), "model")
-            self._client.set_terminated(run_id)
             source = f"{run.info.artifact_uri}/model"
+            if source.startswith("s3://"):
+                artifacts.keep(folder, S3Prefix.of(source))
+            else:
+                self._client.log_artifacts(run_id, str(folder), "model")
+            self._client.set_terminated(run_id)
             self._create_name()
             version = self._create_version(source, run_id)
             while version <= after:
@@ -132,8 +149,12 @@ class Registry:
     def attach(self, run_id: str, texts: Mapping[str, str]) -> None:
         """Add texts to a run's artifacts, each by its path there; one of the same path is written anew."""
         try:
+            place = self._client.get_run(run_id).info.artifact_uri
             for path, text in texts.items():
-                self._client.log_text(run_id, text, path)
+                if place.startswith("s3://"):
+                    storage.write(S3Prefix.of(place), path, text.encode())
+                else:
+                    self._client.log_text(run_id, text, path)
         except MlflowException as error:
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
 
@@ -155,7 +176,7 @@ class Registry:
     def _experiment(self) -> str:
         if found := self._client.get_experiment_by_name(self._line):
             return str(found.experiment_id)
-        return self._client.create_experiment(self._line, artifact_location=self._artifacts.as_uri())
+        return self._client.create_experiment(self._line, artifact_location=self._place)
 
     def _create_name(self) -> None:
         if not self._client.search_registered_models(f"name = '{self._line}'"):

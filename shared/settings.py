@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -16,6 +16,8 @@ from pydantic_core import PydanticCustomError
 from shared.errors import ConfigError
 
 PREFIX = "CLAIMSIGHT_"
+EVENT_BUS = "eventbridge://"
+"""Begins the name of a bus."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,22 @@ class S3Prefix:
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}"
 
+    @classmethod
+    def of(cls, uri: str) -> Self:
+        """Read ``s3://bucket/prefix``.
+
+        Raises
+        ------
+        ValueError
+            It is none.
+
+        >>> S3Prefix.of("s3://claims/the drop/")
+        S3Prefix(bucket='claims', prefix='the drop')
+        """
+        if found := _S3.fullmatch(uri):
+            return cls(found[1], (found[2] or "").strip("/"))
+        raise ValueError(f"{uri} is not s3://bucket/prefix")
+
     def key(self, path: str) -> str:
         """Key of what lies at a path below.
 
@@ -41,6 +59,24 @@ class S3Prefix:
         ('drop/a.csv', 'a.csv')
         """
         return f"{self.prefix}/{path}" if self.prefix else path
+
+    def below(self, path: str) -> Self:
+        """Give the place that lies at a path below.
+
+        >>> str(S3Prefix("claims", "drop").below("demo"))
+        's3://claims/drop/demo'
+        """
+        return replace(self, prefix=self.key(path))
+
+
+@dataclass(frozen=True)
+class EventBus:
+    """A bus of Amazon EventBridge."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{EVENT_BUS}{self.name}"
 
 
 class Settings(BaseModel):
@@ -55,8 +91,8 @@ class Settings(BaseModel):
     database_url: SecretStr
     drop: Path | S3Prefix
     source_url: SecretStr | None = None
-    events: Path
-    artifacts: Path
+    events: Path | EventBus
+    artifacts: Path | S3Prefix
     mlflow_tracking_uri: str
     as_of: AwareDatetime
     pseudonym_key: SecretStr | None = None
@@ -64,14 +100,24 @@ class Settings(BaseModel):
     git_sha: str = "unknown"
     image_digest: str = "none"
 
-    @field_validator("drop", mode="before")
+    @field_validator("drop", "artifacts", mode="before")
     @classmethod
     def _folder_or_bucket(cls, value: str) -> Path | S3Prefix:
         if "://" not in value:
             return Path(value)
-        if found := _S3.fullmatch(value):
-            return S3Prefix(found[1], (found[2] or "").strip("/"))
-        raise PydanticCustomError("drop", "is neither a folder nor s3://bucket/prefix")
+        try:
+            return S3Prefix.of(value)
+        except ValueError:
+            raise PydanticCustomError("place", "is neither a folder nor s3://bucket/prefix") from None
+
+    @field_validator("events", mode="before")
+    @classmethod
+    def _file_or_bus(cls, value: str) -> Path | EventBus:
+        if "://" not in value:
+            return Path(value)
+        if found := re.fullmatch(f"{EVENT_BUS}([A-Za-z0-9._/-]+)", value):
+            return EventBus(found[1])
+        raise PydanticCustomError("events", "is neither a file nor eventbridge://bus")
 
     @field_validator("as_of", mode="before")
     @classmethod

@@ -1,8 +1,8 @@
 """The drop: where senders put files, in a local folder or below a prefix of an S3 bucket.
 
-S3 is reached by way of boto3, at the endpoint and with the credentials that the standard ``AWS_*`` variables name. The
-role needs ``s3:ListBucket`` on the bucket and ``s3:GetObject`` on what lies below the prefix, and nothing else; if the
-bucket is encrypted with a key of its own, ``kms:Decrypt`` on that key too.
+In S3 the role needs ``s3:ListBucket`` on the bucket and ``s3:GetObject`` on what lies below the prefix, and nothing
+else; if the bucket is encrypted with a key of its own, ``kms:Decrypt`` on that key too. The files of models lie in S3
+in the same way; train, which writes them, needs ``s3:PutObject`` as well.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,13 +22,10 @@ from typing import Any, Protocol
 
 import stamina
 
+from shared import aws
 from shared.errors import ConfigError, TransientError
 from shared.settings import S3Prefix
 
-ATTEMPTS = 4
-"""Of a request, by botocore; and of reading an object's body, here. A request backs off for some 4 s altogether."""
-CONNECT_SECONDS, READ_SECONDS = 5, 20
-"""Until S3 has accepted a connection; between two signs of life."""
 THREADS = 8
 """An object takes 30 to 80 ms to arrive however small it is, and hardly any processor: so several at once."""
 AHEAD_FILES, AHEAD_BYTES = 32, 64 << 20
@@ -119,7 +116,9 @@ class _Object:
             from urllib3.exceptions import HTTPError
 
             broken = (HTTPClientError, IncompleteReadError, FlexibleChecksumError, HTTPError)
-            for attempt in stamina.retry_context(broken, attempts=ATTEMPTS, wait_initial=0.2, wait_max=2, timeout=None):
+            for attempt in stamina.retry_context(
+                broken, attempts=aws.ATTEMPTS, wait_initial=0.2, wait_max=2, timeout=None
+            ):
                 # What the request itself meets is botocore's to retry: translated, it is none of the broken ones.
                 with attempt, closing(self._open()) as body, path.open("wb") as file:
                     for block in body.iter_chunks(_BLOCK):
@@ -130,7 +129,7 @@ class _Object:
 
     def _open(self) -> Any:
         with _translated(self.uri):
-            return _client().get_object(Bucket=self.bucket, Key=self.key, IfMatch=f'"{self.etag}"')["Body"]
+            return aws.client("s3").get_object(Bucket=self.bucket, Key=self.key, IfMatch=f'"{self.etag}"')["Body"]
 
 
 def listing(drop: Path | S3Prefix, prefix: str) -> list[Dropped]:
@@ -141,7 +140,7 @@ def listing(drop: Path | S3Prefix, prefix: str) -> list[Dropped]:
     drop : Path or S3Prefix
         What senders write to.
     prefix : str
-        A folder of it, such as ``vehicle/claims``; an absent one is an empty one.
+        A folder of it, such as ``vehicle/claims``; an absent one is an empty one, and ``""`` is all of it.
 
     Returns
     -------
@@ -162,10 +161,22 @@ def listing(drop: Path | S3Prefix, prefix: str) -> list[Dropped]:
 def check(drop: Path | S3Prefix) -> None:
     """Look whether the drop is there and may be listed; raises as :func:`listing` does."""
     if isinstance(drop, S3Prefix):
-        with _translated(f"drop {drop}"):
-            _client().list_objects_v2(Bucket=drop.bucket, Prefix=drop.key(""), MaxKeys=1)
+        with _translated(str(drop)):
+            aws.client("s3").list_objects_v2(Bucket=drop.bucket, Prefix=drop.key(""), MaxKeys=1)
     elif not drop.is_dir():
         raise ConfigError(f"drop {drop}: no such folder; set CLAIMSIGHT_DROP")
+
+
+def write(place: S3Prefix, name: str, content: bytes) -> None:
+    """Write an object below a place in S3, which checks that it arrived whole.
+
+    Raises
+    ------
+    ConfigError, TransientError
+        S3 refuses, or cannot be reached.
+    """
+    with _translated(f"{place}/{name}"):
+        aws.client("s3").put_object(Bucket=place.bucket, Key=place.key(name), Body=content)
 
 
 @contextmanager
@@ -223,9 +234,9 @@ def _listed(uri: str, path: Path) -> _File | None:
 
 
 def _objects(drop: S3Prefix, prefix: str) -> Iterator[_Object]:
-    with _translated(f"drop {drop}"):
-        pages = _client().get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=drop.bucket, Prefix=drop.key(f"{prefix}/")):
+    with _translated(str(drop)):
+        pages = aws.client("s3").get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=drop.bucket, Prefix=drop.key(f"{prefix}/" if prefix else "")):
             for item in page.get("Contents", ()):
                 uri = _printable(item["Key"].removeprefix(drop.key("")))
                 yield _Object(uri, drop.bucket, item["Key"], item["Size"], item["ETag"].strip('"'))
@@ -265,86 +276,23 @@ def _scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-@cache
-def _client() -> Any:
-    """Connect to S3; to make a client takes longer than to list a bucket."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    try:
-        return boto3.client(
-            "s3",
-            config=Config(
-                connect_timeout=CONNECT_SECONDS,
-                read_timeout=READ_SECONDS,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            ),
-        )
-    except BotoCoreError:
-        raise
-    except ValueError:
-        raise ConfigError("AWS_ENDPOINT_URL is no URL; it looks like https://s3.example.com") from None
-
-
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
-    """Turn boto3's errors into ours: one line each, of which no part comes from a request or its credentials."""
-    from botocore import exceptions
-    from botocore.parsers import ResponseParserError
-    from urllib3.exceptions import HTTPError  # of a body's, botocore lets TLS errors through as they are
-
-    try:
+    with aws.translated("S3", what, partial(_refusal, what)):
         yield
-    except exceptions.ClientError as error:
-        raise _refusal(what, error.response) from error
-    except exceptions.SSLError as error:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            raise ConfigError(f"{what}: the certificate of S3 is not trusted; set AWS_CA_BUNDLE") from error
-        raise _unreachable(what, error) from error
-    except (
-        exceptions.ConnectionError,
-        exceptions.HTTPClientError,
-        exceptions.IncompleteReadError,
-        exceptions.CredentialRetrievalError,
-        exceptions.MetadataRetrievalError,
-        exceptions.FlexibleChecksumError,
-        ResponseParserError,
-        HTTPError,
-    ) as error:
-        raise _unreachable(what, error) from error
-    except exceptions.BotoCoreError as error:
-        raise ConfigError(
-            f"{what}: S3 cannot be asked with these settings ({type(error).__name__}); look at the AWS_* variables"
-        ) from error
 
 
-_TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "ThrottlingException", "TooManyRequests"}
-_ABOUT_CREDENTIALS = {"ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"}
-
-
-def _refusal(what: str, response: dict[str, Any]) -> ConfigError | TransientError:
-    status, code = response["ResponseMetadata"]["HTTPStatusCode"], response["Error"]["Code"]
-    said = f"({code}, HTTP {status})"
-    if status >= 500 or status == 429 or code in _TRANSIENT_CODES:
-        return TransientError(f"{what}: S3 is not at its best {said}; start again later")
+def _refusal(what: str, code: str, status: int) -> ConfigError | TransientError | None:
     if code == "PreconditionFailed":
         return _changed(what)
     if code == "NoSuchKey":
         return TransientError(f"{what} was taken away since it was listed; start again")
     if code == "NoSuchBucket":
-        return ConfigError(f"{what}: no such bucket; set CLAIMSIGHT_DROP")
-    if code in _ABOUT_CREDENTIALS:
-        return ConfigError(f"{what}: S3 does not accept these credentials {said}; renew them")
-    if status == 403:
-        return ConfigError(
-            f"{what}: access denied {said}; the role needs s3:ListBucket on the bucket and s3:GetObject below the drop"
-        )
-    return ConfigError(f"{what}: S3 refuses {said}; look at CLAIMSIGHT_DROP and the AWS_* variables")
-
-
-def _unreachable(what: str, error: Exception) -> TransientError:
-    return TransientError(f"{what}: S3 cannot be reached ({type(error).__name__}); start again later")
+        return ConfigError(f"{what}: no such bucket; look at CLAIMSIGHT_DROP and CLAIMSIGHT_ARTIFACTS")
+    if status == 403 and code not in aws.ABOUT_CREDENTIALS:
+        needed = "s3:ListBucket on the bucket and s3:GetObject below the prefix; train s3:PutObject there, too"
+        return ConfigError(f"{what}: access denied ({code}, HTTP {status}); the role needs {needed}")
+    return None
 
 
 def _changed(uri: str) -> TransientError:

@@ -107,10 +107,10 @@ def database_url(postgres: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3() -> Iterator[S3]:
-    """Start an S3 of this session's own."""
+    """Start an S3 of this session's own, with buses of events beside it."""
     with (
         tempfile.TemporaryDirectory(prefix="claimsight-test-", ignore_cleanup_errors=True) as folder,
-        local_s3(Path(folder)) as served,
+        local_s3(Path(folder), "s3,events") as served,
     ):
         yield served
 

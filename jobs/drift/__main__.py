@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jobs.drift.windows import claims_of, measured, record, reference, windows_since
-from shared.champion import Champion, champion
+from shared.champion import Champion, champion, check
 from shared.job import Job, run
 
 if TYPE_CHECKING:
@@ -54,4 +54,4 @@ def _measure(job: Job, found: Champion, window: Window, done: Set[str]) -> Measu
 
 
 if __name__ == "__main__":
-    run("drift", __doc__, work)
+    run("drift", __doc__, work, check)

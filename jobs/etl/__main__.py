@@ -10,6 +10,7 @@ from jobs.etl.forget import FORGET, expire
 from jobs.etl.photo_store import load_photos
 from jobs.etl.requeue import REQUEUE
 from shared import storage
+from shared.database import Database
 from shared.errors import DataError
 from shared.job import Job, run
 from shared.settings import Settings
@@ -37,7 +38,7 @@ def work(job: Job) -> str:
     return f"{loaded} files loaded" if loaded else "no new files; nothing to do"
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings, _: Database) -> None:
     """Look whether the drop and the source can be read."""
     storage.check(settings.drop)
     pull.check(settings)

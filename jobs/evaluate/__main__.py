@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.evaluate.cards import publish
+from jobs.evaluate.check import check
 from jobs.evaluate.evidence import Challenger, gather, unjudged
 from jobs.evaluate.history import mirror, record_verdict
 from jobs.evaluate.standing import OPTIONS
@@ -52,4 +53,4 @@ def _judge(job: Job, challenger: Challenger) -> str:
 
 
 if __name__ == "__main__":
-    run("evaluate", __doc__, work, options=OPTIONS)
+    run("evaluate", __doc__, work, check, OPTIONS)

@@ -33,9 +33,14 @@ class Challenger:
 
     version: int
     family: str
-    folder: Path
+    artifact_uri: str
     train_end: datetime
     judged_share: float | None
+
+    @property
+    def folder(self) -> Path:
+        """Its files; :func:`shared.champion.folder_of` says how that may fail."""
+        return folder_of(self.artifact_uri)
 
     @property
     def split(self) -> Split:
@@ -75,7 +80,7 @@ def unjudged(job: Job) -> list[Challenger]:
         "(SELECT FROM model_history h WHERE h.model_version = m.model_version) ORDER BY model_version",
         [job.as_of, ANOMALY],
     )
-    return [Challenger(folder=folder_of(row.pop("artifact_uri")), **row) for row in rows]
+    return [Challenger(**row) for row in rows]
 
 
 def window(job: Job, unlearnt: Unlearnt) -> pl.DataFrame:

@@ -6,7 +6,7 @@ Where no outcomes are known, it says how unusual each claim is instead.
 from __future__ import annotations
 
 from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
-from shared.champion import Champion, Ranking, champion, ranking
+from shared.champion import Champion, Ranking, champion, check, ranking
 from shared.job import Job, run
 
 
@@ -45,4 +45,4 @@ def _ranking(newest: Ranking) -> Decide:
 
 
 if __name__ == "__main__":
-    run("score", __doc__, work)
+    run("score", __doc__, work, check)

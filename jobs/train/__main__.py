@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from jobs.train.check import check
 from jobs.train.snapshot import book, identity, labelled_times, learnt_already, reason_to_train, share_kept, snapshot
 from shared.child import in_child
 from shared.job import Job, run
@@ -56,4 +57,4 @@ def _rank(job: Job, reason: str) -> str:
 
 
 if __name__ == "__main__":
-    run("train", __doc__, work)
+    run("train", __doc__, work, check)

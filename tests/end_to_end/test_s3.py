@@ -14,7 +14,7 @@ import pytest
 import urllib3
 from botocore.parsers import ResponseParserError
 
-from shared import storage
+from shared import aws, storage
 from shared.errors import ConfigError, TransientError
 from shared.settings import S3Prefix
 from shared.storage import Dropped
@@ -34,11 +34,11 @@ def reach(monkeypatch: pytest.MonkeyPatch) -> Iterator[Reach]:
         for name, value in s3.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
-        storage._client.cache_clear()
+        aws.client.cache_clear()
 
-    monkeypatch.setattr(storage, "ATTEMPTS", 2)
+    monkeypatch.setattr(aws, "ATTEMPTS", 2)
     yield to
-    storage._client.cache_clear()
+    aws.client.cache_clear()
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_more_than_a_page_of_small_files(s3: S3, drop: S3Prefix) -> None:
     """More objects than a page holds come each once and in order, and no more of them than a few lie on the disk."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: s3.put(drop.bucket, f"drop/m/claims/{n:05}.csv", f"{n}"), range(MANY)))
-    storage._client().meta.events.register(
+    aws.client("s3").meta.events.register(
         "provide-client-params.s3.ListObjectsV2", lambda params, **_: params | {"MaxKeys": PAGE}
     )
     files = storage.listing(drop, "m/claims")
@@ -152,7 +152,7 @@ def test_no_such_bucket(drop: S3Prefix) -> None:
     """A bucket that is not there is the settings' fault, whether it is looked at or listed."""
     nowhere = S3Prefix("test-nowhere", "drop")
     for look in (lambda: storage.check(nowhere), lambda: storage.listing(nowhere, "m")):
-        with pytest.raises(ConfigError, match="s3://test-nowhere/drop: no such bucket; set CLAIMSIGHT_DROP"):
+        with pytest.raises(ConfigError, match="s3://test-nowhere/drop: no such bucket; look at CLAIMSIGHT_DROP"):
             look()
     storage.check(drop)
 
@@ -189,7 +189,7 @@ def test_a_lasting_fault(
     """What goes on going wrong is a passing failure in one line without secrets."""
     s3.put(drop.bucket, "drop/m/a", "x" * 1000)
     (file,) = storage.listing(drop, "m")
-    monkeypatch.setattr(storage, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(aws, "READ_SECONDS", 0.2)
     reach(faulty_s3)
     for request in ("object", "listing"):
         faulty_s3.inject(fault, 50, request)
@@ -232,7 +232,7 @@ def test_other_ways_to_fail(drop: S3Prefix, monkeypatch: pytest.MonkeyPatch, err
     def fail(**_: object) -> None:
         raise error
 
-    monkeypatch.setattr(storage._client(), "list_objects_v2", fail)
+    monkeypatch.setattr(aws.client("s3"), "list_objects_v2", fail)
     with pytest.raises(TransientError, match=f"cannot be reached .{type(error).__name__}"):
         storage.check(drop)
 

@@ -269,7 +269,7 @@ def test_idle_stages_import_nothing_heavy(line: Line) -> None:
         script = (
             f"import sys, shared.job\nfrom jobs.{stage}.__main__ import work\n"
             f"def told(job):\n    said = work(job)\n    assert not {heavy} & set(sys.modules)\n    return said\n"
-            f"shared.job.run({stage!r}, '', told)"
+            f"shared.job.run({stage!r}, '', told, lambda *_: None)"
         )
         environment = {"PATH": os.environ["PATH"], **line.environment}
         ended = subprocess.run(

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from shared.errors import ConfigError
-from shared.settings import S3Prefix, Settings, from_environment, variable
+from shared.settings import EventBus, S3Prefix, Settings, from_environment, variable
 
 ENOUGH = {
     "CLAIMSIGHT_CONTRACT": "contracts/vehicle.toml",
@@ -68,6 +68,20 @@ def test_a_drop_that_is_neither(text: str) -> None:
         from_environment(ENOUGH | {"CLAIMSIGHT_DROP": text})
     (problem,) = caught.value.problems
     assert problem == "CLAIMSIGHT_DROP is neither a folder nor s3://bucket/prefix; see .env.example"
+
+
+def test_events_go_to_a_file_or_a_bus() -> None:
+    """Events that begin with eventbridge:// go to that bus, any other to a file; models lie where the drop may lie."""
+    there = {"CLAIMSIGHT_EVENTS": "eventbridge://claimsight-dev", "CLAIMSIGHT_ARTIFACTS": "s3://kept/models/"}
+    settings = from_environment(ENOUGH | there)
+    assert (settings.events, settings.artifacts) == (EventBus("claimsight-dev"), S3Prefix("kept", "models"))
+    assert (str(settings.events), str(settings.artifacts)) == ("eventbridge://claimsight-dev", "s3://kept/models")
+    with pytest.raises(ConfigError) as caught:
+        from_environment(ENOUGH | {"CLAIMSIGHT_EVENTS": "kafka://x", "CLAIMSIGHT_ARTIFACTS": "gs://kept"})
+    assert set(caught.value.problems) == {
+        "CLAIMSIGHT_EVENTS is neither a file nor eventbridge://bus; see .env.example",
+        "CLAIMSIGHT_ARTIFACTS is neither a folder nor s3://bucket/prefix; see .env.example",
+    }
 
 
 def test_everything_wrong_is_named_at_once() -> None:

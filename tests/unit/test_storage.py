@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import storage
+from shared import aws, storage
 from shared.errors import ConfigError, TransientError
 from shared.settings import S3Prefix
 from tests.factories import ROOT
@@ -101,10 +101,10 @@ def test_what_the_environment_gets_wrong(monkeypatch: pytest.MonkeyPatch, variab
     for name, value in ({"AWS_SHARED_CREDENTIALS_FILE": os.devnull} | nothing | variables).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
-    storage._client.cache_clear()
+    aws.client.cache_clear()
     with pytest.raises(ConfigError, match=word) as caught:
         storage.check(S3Prefix("claims", "drop"))
-    storage._client.cache_clear()
+    aws.client.cache_clear()
     assert len(str(caught.value).splitlines()) == 1
 
 
