@@ -16,6 +16,7 @@ import polars as pl
 from shared.errors import ExitCode
 
 R = TypeVar("R")
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 PIECE = 50_000
 """Rows of a frame that are sent at once: pickled whole, it would stand in memory three times here and twice there."""
 
@@ -65,11 +66,18 @@ def in_child(function: Callable[..., R], *args: object, heard: Callable[[Any], N
 @contextmanager
 def _undisturbed() -> Iterator[None]:
     """Let signals to stop wait: a child stopped amid its start would complain of half a message."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    # The mask is this thread's, and the child's; a library's thread may take the signal all the same, so it is noted.
+    came: list[int] = []
+    before = {stopping: signal.signal(stopping, lambda number, _: came.append(number)) for stopping in STOPPING}
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for stopping, handler in before.items():
+            signal.signal(stopping, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 def _send(out: Connection, args: Iterable[object]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 
 import polars as pl
@@ -36,6 +38,25 @@ def test_what_is_told_is_heard_in_order_and_in_this_process() -> None:
     assert heard == [(number, os.getpid()) for number in range(3)]
     assert other != os.getpid()
     assert in_child(count, 3) != other
+
+
+def test_a_signal_that_another_thread_takes_waits_too() -> None:
+    """A signal amid a child's start is heard after it, whichever thread the system gives it to."""
+    heard, ended = list[int](), threading.Event()
+    waiting = threading.Thread(target=ended.wait)
+    waiting.start()
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with child._undisturbed():
+            os.kill(os.getpid(), signal.SIGTERM)  # only the other thread does not block it
+            for _ in range(1000):
+                pass
+            assert not heard
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        ended.set()
+        waiting.join()
 
 
 def seen(claims: pl.DataFrame, number: int, none: pl.DataFrame) -> tuple[pl.DataFrame, int, pl.DataFrame]:
