@@ -98,25 +98,14 @@ def state(url: str) -> dict[str, list[str]]:
     """All that stands in a line's tables, but for numbers and times of the run."""
     found = {}
     with _connect(url) as connection:
-        known = "SELECT relname FROM pg_class WHERE relnamespace = 'motor'::regnamespace AND relkind = 'r'"
-        for (table,) in connection.execute(f"{known} ORDER BY relname").fetchall():
+        known = (
+            "SELECT relname, EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attname = 'file_id') "
+            "FROM pg_class c WHERE relnamespace = 'motor'::regnamespace AND relkind = 'r' ORDER BY relname"
+        )
+        for table, of_files in connection.execute(known).fetchall():
             without = "".join(f" - '{name}'" for name in sorted(OWN))
-            joined = "LEFT JOIN motor.ingest_files f USING (file_id)" if table not in ("ingest_files", *_ALONE) else ""
+            joined = "LEFT JOIN motor.ingest_files f USING (file_id)" if of_files and table != "ingest_files" else ""
             uri = "f.uri" if joined else "''"
             query = f"SELECT {uri} || (to_jsonb(t){without})::text AS told FROM motor.{table} t {joined} ORDER BY told"
             found[table] = [told for (told,) in connection.execute(query)]
     return found
-
-
-_ALONE = (
-    "anomalies",
-    "drift_metrics",
-    "erasures",
-    "importance",
-    "model_history",
-    "models",
-    "pictures",
-    "predictions",
-    "pulled_rows",
-)
-"""Tables whose rows come from no file."""

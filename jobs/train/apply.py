@@ -176,5 +176,5 @@ def _figures(trial: Trial | Yardstick) -> dict[str, tuple[float, ...]]:
 def _name(trial: Trial) -> str:
     candidate = trial.candidate
     told = {name.partition(".")[2]: value for name, value in candidate.settings.items()}
-    short = [f"{name}={told[name]:g}" for name in ("C", "rounds", "reg_lambda") if name in told]
-    return f"{candidate.family} ({', '.join(short)})"
+    short = [f"{name}={told[name]:.3g}" for name in ("C", "rounds", "reg_lambda") if name in told]
+    return f"{candidate.family} ({', '.join(short)})" if short else candidate.family
