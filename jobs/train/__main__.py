@@ -34,9 +34,8 @@ def _search(job: Job, reason: str) -> str:
     learnt_from = identity(claims, job.contract, job.settings)
     if (same := learnt_already(job, learnt_from)) is not None:
         return f"model {same} learnt from the same claims; nothing new to learn"
-    done = resume.finished(job, learnt_from)
+    done, heard = resume.finished(job, learnt_from), partial(resume.keep, job, learnt_from)
     job.log("training", reason=reason, claims=claims.height, train_end=cut.train_end, trials_done=len(done))
-    heard = partial(resume.keep, job, learnt_from)
     found = in_child(search, claims, job.contract, job.settings.threads, SEED, done, heard=heard)
     if isinstance(found, str):
         return f"no model: {found}"
