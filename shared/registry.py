@@ -79,7 +79,7 @@ class Registry:
         try:
             # Where two make the tables of an empty database at once, one of them fails, and has to look again.
             for attempt in stamina.retry_context(
-                on=(IntegrityError, ProgrammingError), attempts=5, wait_initial=1, wait_max=8, timeout=None
+                on=_made_by_another, attempts=5, wait_initial=1, wait_max=8, timeout=None
             ):
                 with attempt:
                     self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
@@ -201,6 +201,13 @@ class Registry:
         params = [Param(name, str(value)) for name, value in trial.parameters.items()]
         self._client.log_batch(run.info.run_id, metrics=figures, params=params)
         self._client.set_terminated(run.info.run_id, end_time=moment + int(trial.seconds * 1000))
+
+
+def _made_by_another(error: Exception) -> bool:
+    # Postgres and SQLite say it each in their way.
+    return isinstance(error, IntegrityError | ProgrammingError) or any(
+        said in str(error) for said in ("already exists", "database is locked")
+    )
 
 
 def _in_one_line(error: Exception) -> str:

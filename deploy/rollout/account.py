@@ -231,7 +231,7 @@ class Account:
         deployment = Deployment(
             release.id,
             release.git_sha,
-            datetime.now(UTC).isoformat(timespec="seconds"),
+            datetime.now(UTC).isoformat(timespec="microseconds"),  # the key by which they are in order
             self._client("sts").get_caller_identity()["Arn"],
         )
         body = json.dumps(asdict(deployment)).encode()

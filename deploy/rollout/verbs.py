@@ -214,7 +214,7 @@ def status(context: Context) -> None:
 def history(context: Context) -> None:
     """All that ever ran, the newest first."""
     for one in reversed(context.account.deployments()):
-        print(f"{one.at}  {one.release}  {one.git_sha}  {one.by}")
+        print(f"{one.at[:19]}  {one.release}  {one.git_sha}  {one.by}")
 
 
 def _images(context: Context, live: Mapping[str, str]) -> dict[str, str]:

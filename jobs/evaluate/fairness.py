@@ -100,7 +100,8 @@ def grouped(claims: pl.DataFrame, contract: Contract) -> tuple[Sensitive, ...]:
 def _grouped(claims: pl.DataFrame, contract: Contract, name: str) -> Sensitive:
     column, dtype = contract.known[name], contract.dtype(name)
     number = dtype in ("integer", "number", "date", "datetime") and not (isinstance(column, Column) and column.levels)
-    feature = Feature(name, (name,), "number" if number else "category")
+    aged = (name, "event_time") if dtype in ("date", "datetime") else (name,)
+    feature = Feature(name, aged, "number" if number else "category")
     found = values(claims, [feature]).to_series()
     bins = Bins.of(feature, found, BANDS)
     codes = bins.codes(found)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Settings = Mapping[str, float]
 Scale = Literal["even", "log", "whole"]
-FAMILIES = ("logistic", "anomaly", "boosted_trees", "random_forest", "blend")
+FAMILIES = ("logistic", "anomaly_score", "boosted_trees", "random_forest", "blend")
 """From the simplest to the least simple: a tie goes to the earlier."""
 
 
@@ -58,7 +58,7 @@ CANDIDATES: tuple[Candidate, ...] = (
     Candidate("boosted_trees", trees=_LOOSE),
     Candidate("random_forest", trees=_FOREST),
     Candidate("blend", logistic={"C": 0.1}, trees=_LOOSE),
-    Candidate("anomaly", anomaly={}),
+    Candidate("anomaly_score", anomaly={}),
 )
 """Tried first: a search of few trials has then met every family, and a longer one knows where to look."""
 
@@ -95,7 +95,7 @@ def candidate_of(family: str, settings: Settings) -> Candidate:
     >>> candidate_of("blend", {"logistic.C": 0.1, "trees.rounds": 10})
     Candidate(family='blend', logistic={'C': 0.1}, anomaly=None, trees={'rounds': 10})
     """
-    if family == "anomaly":
+    if family == "anomaly_score":
         return Candidate(family, anomaly={})
     parts: dict[str, dict[str, float]] = {}
     for name, value in settings.items():

@@ -105,12 +105,12 @@ def search(
     offered = [
         feature for feature in features if feature.sources[0] not in barred and known[feature.name].n_unique() > 1
     ]
-    kept = _screen(offered, known, y, folds)
-    if not kept:
+    if all(feature.recurs for feature in offered):  # weekdays alone are no reason to suspect anyone
         return (
             "no column is left to learn from: all are identifiers, leaks, tied to the date or constant, or left out by "
             "the contract; name more columns in it"
         )
+    kept = _screen(offered, known, y, folds)
     known = known.select(feature.name for feature in kept)
     course = Course(kept, known, y, folds, threads, seed)
     count = budget(contract.training.trials, y, folds)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from jobs.train.fit import MAX_BIN
 from jobs.train.trials import Course
 from shared.metrics import average_precision, roc_auc
@@ -42,8 +44,14 @@ def yardsticks(course: Course, seed: int) -> tuple[Yardstick, ...]:
 def _yardstick(course: Course, classifier: Any) -> Yardstick:
     precision, area = [], []
     for fitter, future, fold in zip(course.fitters, course.futures, course.folds, strict=True):
-        classifier.fit(fitter.laid_out, course.y[fold.past])
-        probability = classifier.predict_proba(laid_out(future, fitter.levels))[:, 1]
+        seen = fitter.laid_out
+        # A column of which the fold's past has one value, or none, ends boosting with an error.
+        telling = np.fmin.reduce(seen, axis=0) < np.fmax.reduce(seen, axis=0)
+        if telling.any():
+            classifier.fit(seen[:, telling], course.y[fold.past])
+            probability = classifier.predict_proba(laid_out(future, fitter.levels)[:, telling])[:, 1]
+        else:
+            probability = np.full(fold.future.size, course.y[fold.past].mean())
         precision.append(average_precision(course.y[fold.future], probability))
         area.append(roc_auc(course.y[fold.future], probability))
     return Yardstick(type(classifier).__name__, tuple(precision), tuple(area), course.mean(precision))

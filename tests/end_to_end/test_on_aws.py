@@ -57,7 +57,8 @@ def _tracking(database_url: str) -> str:
 
 def _register(uri: str, place: S3Prefix, model: Path) -> Registered:
     trial = TrackedTrial("logistic", {"C": 1.0}, {"average_precision": [0.5, 0.6]})
-    return Registry(uri, place, "motor").register(model, [trial], {"C": 1.0}, {"frauds": 3}, {}, "challenger", AS_OF)
+    registry = Registry(uri, place, "motor")
+    return registry.register(model, [trial], {"C": 1.0}, {"frauds": 3}, {}, {}, 0, "challenger", AS_OF)
 
 
 def test_models_in_s3_and_mlflow_in_postgres(place: S3Prefix, model: Path, database_url: str) -> None:

@@ -26,7 +26,7 @@ CANDIDATES = [
     Candidate("logistic", logistic={"C": 0.1}),
     Candidate("boosted_trees", trees=SMALL),
     Candidate("blend", logistic={"C": 0.1}, trees=SMALL),
-    Candidate("anomaly", anomaly={}),
+    Candidate("anomaly_score", anomaly={}),
 ]
 
 

@@ -159,14 +159,16 @@ def test_a_stage_logs_in_as_itself(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reaches_its_prefixes_alone(stage: str) -> None:
-    """Etl reads the drop, train writes models, and the others read them; nobody deletes."""
+    """Etl reads the drop, train writes models, the others read them, evaluate adds their cards; nobody deletes."""
     objects = {(action, text) for action, text in _allowed(f"{stage.title()}Role") if action.startswith("s3:")}
     wanted = {
         "etl": {("s3:ListBucket", "Drop"), ("s3:GetObject", "Drop")},
         "train": {("s3:ListBucket", "Artifact"), ("s3:GetObject", "Artifact"), ("s3:PutObject", "Artifact")},
+        "evaluate": {("s3:ListBucket", "Artifact"), ("s3:GetObject", "Artifact"), ("s3:PutObject", "Artifact")},
     }.get(stage, {("s3:ListBucket", "Artifact"), ("s3:GetObject", "Artifact")})
     assert {(action, "Drop" if "DropBucket" in text else "Artifact") for action, text in objects} == wanted
     assert all(("/drop/*" in text) or ("/models/*" in text) for action, text in objects if action != "s3:ListBucket")
+    assert stage != "evaluate" or all("/card/*" in text for action, text in objects if action == "s3:PutObject")
 
 
 @pytest.mark.parametrize("stage", STAGES)

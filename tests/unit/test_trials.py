@@ -19,7 +19,7 @@ SMALL = {"max_depth": 2, "learning_rate": 0.2, "subsample": 0.7, "colsample_bytr
 FIRST = (
     Candidate("logistic", logistic={"C": 0.1}),
     Candidate("boosted_trees", trees=SMALL | {"rounds": 50, "reg_lambda": 3.0, "min_child_weight": 1.0}),
-    Candidate("anomaly", anomaly={}),
+    Candidate("anomaly_score", anomaly={}),
 )
 CLAIMS = claims_factory.claims(600)
 SHORT = claims_factory.GARAGE.replace("[columns]", "[training]\ntrials = 6\n\n[columns]")
@@ -133,6 +133,6 @@ def test_a_candidate_is_the_same_from_its_settings(candidate: Candidate) -> None
     """What is kept of a candidate gives it back; the sampler is told what was drawn of it."""
     assert candidate_of(candidate.family, candidate.settings) == candidate
     kept = as_drawn(candidate)
-    assert (kept is None) == (candidate.family == "anomaly")
+    assert (kept is None) == (candidate.family == "anomaly_score")
     if kept is not None:
         assert all(spans._contains(spans.to_internal_repr(kept[0][name])) for name, spans in kept[1].items())
