@@ -30,7 +30,6 @@ PARTS = (
     "pyarrow/*flight*",
     "pyarrow/_[adfops]*.so",  # Parquet, data sets, other people's file systems; etl reads CSV with it
     "pyarrow/parquet",
-    "xgboost/dask",
     "xgboost/spark",
     "xgboost/testing",
 )
@@ -67,6 +66,8 @@ def _superfluous(packages: Path) -> Iterator[Path]:
     for pattern in FOLDERS + FILES + PARTS:
         yield from packages.glob(pattern)
     yield from (path for path in packages.glob("botocore/data/*/") if path.is_dir() and path.name not in AWS)
+    if not (packages / "distributed").exists():
+        yield from packages.glob("xgboost/dask")
     if not (packages / "sklearn").exists():
         yield from (path for path in packages.glob("scipy/[a-z_]*/") if path.is_dir() and path.name not in SCIPY)
 
