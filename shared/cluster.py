@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import xgboost
     from distributed import Client
 
-PATIENCE = "20s"
-"""For a scheduler to answer, and then for a first worker."""
+PATIENCE = 10.0
+"""Seconds for a scheduler to answer, and then for a first worker."""
 PIECE = 100_000
 """Rows of a partition, at most."""
 
@@ -72,7 +72,7 @@ def grower(
 
     def grow(parameters: Mapping[str, Any], rounds: int) -> xgboost.Booster:
         with _told(address):
-            return dask.train(client, dict(parameters), matrix, rounds)["booster"]
+            return dask.train(client, dict(parameters), matrix, rounds)["booster"]  # type: ignore[no-any-return]
 
     return grow
 

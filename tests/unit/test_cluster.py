@@ -69,7 +69,7 @@ def test_a_scheduler_that_does_not_answer_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nobody listens, train ends with 75 and one line that names the address and the setting."""
-    monkeypatch.setattr(cluster, "PATIENCE", "1s")
+    monkeypatch.setattr(cluster, "PATIENCE", 1.0)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # it does not listen
         address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
