@@ -75,7 +75,7 @@ def search(
         Training claims: ``event_time``, ``known_at`` (of the outcome), ``draw``, ``is_fraud`` and every stored column;
         any order.
     finished : sequence of Trial
-        Of a search of the same claims, seed and threads that was killed; it goes on from there.
+        Of a search of the same claims, seed, threads and engine that was killed; it goes on from there.
     engine : Engine
         Where trees are grown.
     tell : callable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -24,7 +25,7 @@ from shared.metrics import average_precision, roc_auc
 from shared.settings import Settings, from_environment
 from tests import claims_factory
 from tests.end_to_end.test_stages import until
-from tests.factories import environment
+from tests.factories import ROOT, environment
 
 BOOSTED, FOREST = CANDIDATES[3], CANDIDATES[4]
 TWO: dict[str, Any] = {
@@ -117,6 +118,17 @@ def test_the_command_line_names_the_engine(tmp_path: Path, capsys: pytest.Captur
     with pytest.raises(SystemExit, match="2"):
         asked("train", "", options, ["--engine", "spark"])
     assert "is neither local nor dask" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["with Dask", "without"])
+def test_an_image_keeps_what_dask_imports(installed: bool, tmp_path: Path) -> None:
+    """Trimming leaves XGBoost's part for Dask, and what Dask asks of pyarrow, only where Dask is installed."""
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    parts = [packages / "xgboost" / "dask", packages / "pyarrow" / "parquet"]
+    for folder in [*parts, *([packages / "distributed"] if installed else [])]:
+        folder.mkdir(parents=True)
+    subprocess.run([sys.executable, ROOT / "images" / "trim.py", tmp_path], check=True)
+    assert [part.exists() for part in parts] == [installed, installed]
 
 
 def _settings(folder: Path, **more: str) -> Settings:
