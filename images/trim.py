@@ -28,12 +28,15 @@ PARTS = (
     "polars/testing",
     "pyarrow/*_cpp_tests*",
     "pyarrow/*flight*",
-    "pyarrow/_[adfops]*.so",  # Parquet, data sets, other people's file systems; etl reads CSV with it
-    "pyarrow/parquet",
-    "xgboost/dask",
     "xgboost/spark",
     "xgboost/testing",
 )
+DASK = (
+    "pyarrow/_[adfops]*.so",  # Parquet, data sets, other people's file systems; etl reads CSV with it
+    "pyarrow/parquet",
+    "xgboost/dask",
+)
+"""What XGBoost on Dask imports, and no stage without the group dask."""
 LINKED_ONLY = ("libarrow_acero", "libarrow_dataset", "libarrow_substrait", "libparquet")
 """The rest of pyarrow names these to the loader and takes no symbol from them; its core can stand in."""
 KEPT = ("numpy/_core/tests/_natype.py",)  # numpy.testing imports it, and scipy numpy.testing
@@ -57,7 +60,8 @@ def main(environment: Path) -> None:
     for path in packages.rglob("*.so*"):
         _strip(path)
     _link_copies(packages)
-    for path in [path for name in LINKED_ONLY for path in packages.glob(f"pyarrow/{name}.so.*")]:
+    spare = () if _with_dask(packages) else LINKED_ONLY
+    for path in [path for name in spare for path in packages.glob(f"pyarrow/{name}.so.*")]:
         path.unlink()
         path.symlink_to("libarrow" + "".join(path.suffixes))
     compileall.compile_dir(packages, quiet=2, workers=0, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
@@ -67,8 +71,14 @@ def _superfluous(packages: Path) -> Iterator[Path]:
     for pattern in FOLDERS + FILES + PARTS:
         yield from packages.glob(pattern)
     yield from (path for path in packages.glob("botocore/data/*/") if path.is_dir() and path.name not in AWS)
+    if not _with_dask(packages):
+        yield from (path for pattern in DASK for path in packages.glob(pattern))
     if not (packages / "sklearn").exists():
         yield from (path for path in packages.glob("scipy/[a-z_]*/") if path.is_dir() and path.name not in SCIPY)
+
+
+def _with_dask(packages: Path) -> bool:
+    return (packages / "distributed").exists()
 
 
 def _strip(path: Path) -> None:

@@ -97,6 +97,7 @@ class Settings(BaseModel):
     as_of: AwareDatetime
     pseudonym_key: SecretStr | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 2
+    dask_scheduler: str | None = None
     git_sha: str = "unknown"
     image_digest: str = "none"
 
@@ -118,6 +119,13 @@ class Settings(BaseModel):
         if found := re.fullmatch(f"{EVENT_BUS}([A-Za-z0-9._/-]+)", value):
             return EventBus(found[1])
         raise PydanticCustomError("events", "is neither a file nor eventbridge://bus")
+
+    @field_validator("dask_scheduler")
+    @classmethod
+    def _scheduler(cls, value: str) -> str:
+        if not re.fullmatch(r"(tcp|tls)://.+:\d+", value):
+            raise PydanticCustomError("scheduler", "is not tcp://host:port")
+        return value
 
     @field_validator("as_of", mode="before")
     @classmethod

@@ -5,38 +5,37 @@ from __future__ import annotations
 from functools import partial
 
 from jobs.train.check import check
+from jobs.train.engine import LOCAL, engine_of, engine_option
 from jobs.train.snapshot import book, identity, labelled_times, learnt_already, reason_to_train, share_kept, snapshot
 from shared.child import in_child
 from shared.job import Job, run
 
-SEED = 20240101
-"""Of sampling within the search and the fit; fixed, so that the same claims give the same model."""
 
-
-def work(job: Job) -> str:
+def work(job: Job, engine: str = LOCAL) -> str:
     """Train if there is something new to learn, and tell who is waiting for it."""
     reason = reason_to_train(job)
     if reason is None:
         return "nothing new to learn; the last model stands"
-    return _search(job, reason) if job.contract.labelled else _rank(job, reason)
+    return _search(job, reason, engine) if job.contract.labelled else _rank(job, reason)
 
 
-def _search(job: Job, reason: str) -> str:
+def _search(job: Job, reason: str, engine: str) -> str:
     # Most runs end above; numpy is for those that go on.
     from jobs.train import resume, windows
     from jobs.train.apply import register
-    from jobs.train.search import search
+    from jobs.train.search import SEED, search
 
     cut = windows.cut(labelled_times(job), job.contract, share_kept(job))
     if isinstance(cut, str):
         return f"no model: {cut}"
+    grown = engine_of(engine, job.settings)
     claims = snapshot(job, cut)
     learnt_from = identity(claims, job.contract, job.settings)
     if (same := learnt_already(job, learnt_from)) is not None:
         return f"model {same} learnt from the same claims; nothing new to learn"
-    done, heard = resume.finished(job, learnt_from), partial(resume.keep, job, learnt_from)
+    done, heard = resume.finished(job, tried := f"{learnt_from} {engine}"), partial(resume.keep, job, tried)
     job.log("training", reason=reason, claims=claims.height, train_end=cut.train_end, trials_done=len(done))
-    found = in_child(search, claims, job.contract, job.settings.threads, SEED, done, heard=heard)
+    found = in_child(search, claims, job.contract, job.settings.threads, SEED, done, grown, heard=heard)
     if isinstance(found, str):
         return f"no model: {found}"
     job.put_event("ModelTrained", model_version=(version := register(job, claims, cut, found)))
@@ -56,4 +55,4 @@ def _rank(job: Job, reason: str) -> str:
 
 
 if __name__ == "__main__":
-    run("train", __doc__, work, check)
+    run("train", __doc__, work, check, [engine_option(work)])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -28,13 +28,36 @@ MAX_BIN = 64
 ONE_LEVEL_AT_A_TIME = 1 << 20
 """Levels up to which a tree parts one from all others; with few frauds, their order by frauds is mostly chance."""
 
+Grow = Callable[[Mapping[str, Any], int], "xgboost.Booster"]
+"""Grows trees on claims laid out before: XGBoost's parameters, rounds."""
+Engine = Callable[[NDArray[np.float32], Floats, Sequence[str], int, int], Grow]
+"""Lays claims out to grow trees on: rows, what is fraud, types of the columns, threads, bins a column."""
+
+
+def here(rows: NDArray[np.float32], y: Floats, types: Sequence[str], threads: int, max_bin: int) -> Grow:
+    """Lay claims out in this process; the :data:`Engine` that is enough for what one machine holds."""
+    import xgboost
+
+    matrix = xgboost.QuantileDMatrix(
+        rows, y, feature_types=list(types), enable_categorical=True, nthread=threads, max_bin=max_bin
+    )
+    return lambda parameters, rounds: xgboost.train({**parameters, "nthread": threads}, matrix, rounds)
+
 
 class Fitter:
     """Fits candidates on the same claims; what several of them need is made once."""
 
-    def __init__(self, features: Sequence[Feature], known: pl.DataFrame, y: Floats, threads: int, seed: int) -> None:
+    def __init__(
+        self,
+        features: Sequence[Feature],
+        known: pl.DataFrame,
+        y: Floats,
+        threads: int,
+        seed: int,
+        engine: Engine = here,
+    ) -> None:
         self._features, self._known, self._y = tuple(features), known, y
-        self._threads, self._seed = threads, seed
+        self._threads, self._seed, self._engine = threads, seed, engine
 
     def fit(self, candidate: Candidate) -> Model:
         """Fit a candidate; its log odds are not calibrated yet."""
@@ -94,31 +117,19 @@ class Fitter:
         return laid_out(self._known, self.levels)
 
     @cached_property
-    def _matrix(self) -> xgboost.QuantileDMatrix:
-        import xgboost
-
-        return xgboost.QuantileDMatrix(
-            self.laid_out,
-            self._y,
-            feature_types=column_types(self._features),
-            enable_categorical=True,
-            nthread=self._threads,
-            max_bin=MAX_BIN,
-        )
+    def _grow(self) -> Grow:
+        return self._engine(self.laid_out, self._y, column_types(self._features), self._threads, MAX_BIN)
 
     def _fit_trees(self, settings: Settings) -> Trees:
-        import xgboost
-
         parameters = {name: value for name, value in settings.items() if name != "rounds"} | {
             "objective": "binary:logistic",
             "tree_method": "hist",
             "max_bin": MAX_BIN,
             "max_cat_to_onehot": ONE_LEVEL_AT_A_TIME,
-            "nthread": self._threads,
             "seed": self._seed,
             "verbosity": 0,
         }
-        booster = xgboost.train(parameters, self._matrix, int(settings["rounds"]))
+        booster = self._grow(parameters, int(settings["rounds"]))
         return Trees(self.levels, booster.save_raw("json").decode())
 
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from jobs.train.calibrate import platt
 from jobs.train.candidates import Candidate
-from jobs.train.fit import Fitter
+from jobs.train.fit import Engine, Fitter, here
 from jobs.train.folds import Fold, drawn_folds, forward_auc, forward_folds
 from jobs.train.leaks import Finding, suspected_leaks, time_bound
 from jobs.train.trials import Course, Trial, best_of_families, budget, choose, go_on
@@ -22,6 +22,8 @@ from shared.model import Model
 from shared.profile import Profile
 
 CHANCE_AUC = 0.5
+SEED = 20240101
+"""Of sampling within the search and the fit; fixed, so that the same claims give the same model."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Search:
     yardsticks : tuple of Yardstick
         What scikit-learn's own models show on the same folds; for comparison alone.
     repeatable : bool
-        Whether the same claims give the same model; not so where time ran out.
+        Whether the same claims give the same model; not so where time ran out, or where trees
+        were grown elsewhere than here: their bytes hang on which worker held which claims.
     findings : tuple of Finding
         Columns with something against them.
     left_out : tuple of Finding
@@ -61,6 +64,7 @@ def search(
     threads: int,
     seed: int,
     finished: Sequence[Trial] = (),
+    engine: Engine = here,
     tell: Callable[[Trial], None] = lambda _: None,
 ) -> Search | str:
     """Try candidates and fit the best.
@@ -71,7 +75,9 @@ def search(
         Training claims: ``event_time``, ``known_at`` (of the outcome), ``draw``, ``is_fraud`` and every stored column;
         any order.
     finished : sequence of Trial
-        Of a search of the same claims, seed and threads that was killed; it goes on from there.
+        Of a search of the same claims, seed, threads and engine that was killed; it goes on from there.
+    engine : Engine
+        Where trees are grown.
     tell : callable
         Told each further trial as it ends.
 
@@ -112,7 +118,7 @@ def search(
         )
     kept = _screen(offered, known, y, folds)
     known = known.select(feature.name for feature in kept)
-    course = Course(kept, known, y, folds, threads, seed)
+    course = Course(kept, known, y, folds, threads, seed, engine)
     count = budget(contract.training.trials, y, folds)
     trials = list(finished)
     for trial in go_on(course, finished, count, seed, began + contract.training.search_minutes * 60):
@@ -121,12 +127,12 @@ def search(
     best = best_of_families(trials)
     chosen = best[choose(best)]
     return Search(
-        model=_refitted(chosen.candidate, course, Fitter(kept, known, y, threads, seed)),
+        model=_refitted(chosen.candidate, course, Fitter(kept, known, y, threads, seed, engine)),
         profile=Profile.of(known, kept),
         trials=tuple(trials),
         chosen=chosen.number,
         yardsticks=yardsticks(course, seed),
-        repeatable=len(trials) >= count,
+        repeatable=len(trials) >= count and engine is here,
         findings=tuple(findings),
         left_out=tuple(left_out),
         screened_out=tuple(feature.name for feature in offered if feature not in kept),

@@ -12,7 +12,7 @@ import polars as pl
 
 from jobs.train import candidates
 from jobs.train.candidates import FAMILIES, Candidate
-from jobs.train.fit import Fitter
+from jobs.train.fit import Engine, Fitter, here
 from jobs.train.folds import Fold, mean_by_frauds
 from shared.features import Feature, Floats
 from shared.metrics import average_precision, roc_auc
@@ -63,9 +63,10 @@ class Course:
         folds: Sequence[Fold],
         threads: int,
         seed: int,
+        engine: Engine = here,
     ) -> None:
         self.y, self.folds, self.threads = y, folds, threads
-        self.fitters = [Fitter(features, known[fold.past], y[fold.past], threads, seed) for fold in folds]
+        self.fitters = [Fitter(features, known[fold.past], y[fold.past], threads, seed, engine) for fold in folds]
         self.futures = [known[fold.future] for fold in folds]
 
     def margins(self, candidate: Candidate) -> Iterator[tuple[Floats, Floats]]:

@@ -45,9 +45,9 @@ class Line:
     url: str
     environment: dict[str, str]
 
-    def start(self, stage: str) -> subprocess.Popen[str]:
+    def start(self, stage: str, *options: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", f"jobs.{stage}"],
+            [sys.executable, "-m", f"jobs.{stage}", *options],
             cwd=ROOT,
             env={"PATH": os.environ["PATH"], **self.environment},
             stdout=subprocess.PIPE,

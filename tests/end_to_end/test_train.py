@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 import pytest
+from distributed import LocalCluster
 from psycopg.conninfo import make_conninfo
 
 from jobs.train.candidates import CANDIDATES
 from shared.contract import load
 from shared.database import Database
 from tests import claims_factory
-from tests.end_to_end.test_stages import Line, until
+from tests.end_to_end.test_stages import Line, finish, until
 
 TEXT = claims_factory.GARAGE.replace("[columns]", "[training]\ntrials = 9\n\n[columns]")
 
@@ -100,3 +102,16 @@ def test_a_lost_mlflow_does_not_stop_training(make: Callable[[str], Line]) -> No
     assert "model 2" in line.run("train")["message"]
     assert [row["model_version"] for row in line.rows("SELECT model_version FROM models ORDER BY 1")] == [1, 2]
     assert "promoted" in line.run("evaluate")["message"]
+
+
+def test_trees_grow_on_a_cluster(make: Callable[[str], Line]) -> None:
+    """With ``--engine dask``, trees of a cluster make a model, which is marked as not repeatable."""
+    line = make("dask")
+    Path(line.environment["CLAIMSIGHT_CONTRACT"]).write_text(TEXT.replace("trials = 9", "trials = 3"))
+    place = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", **place) as cluster:
+        line.environment["CLAIMSIGHT_DASK_SCHEDULER"] = cluster.scheduler_address
+        ended, lines = finish(line.start("train", "--engine", "dask"))
+        assert ended == 0, lines
+    assert json.loads(files(line)["training.json"])["repeatable"] is False
+    assert [trial["family"] for trial in trials(line)] == ["logistic", "logistic", "boosted_trees"]

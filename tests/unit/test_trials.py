@@ -45,14 +45,14 @@ def test_a_search_that_goes_on_ends_as_if_it_had_not_stopped() -> None:
     """Whatever trials an earlier run left, the search goes on to the same trials and the same model."""
     contract = claims_factory.contract(SHORT)
     told: list[Trial] = []
-    whole = search(CLAIMS, contract, 1, 7, (), told.append)
+    whole = search(CLAIMS, contract, 1, 7, (), tell=told.append)
     assert isinstance(whole, Search)
     assert whole.repeatable
     assert list(whole.trials) == told
     assert [trial.number for trial in told] == list(range(6))
     for stopped_after in (2, 4, 6):
         again: list[Trial] = []
-        found = search(CLAIMS, contract, 1, 7, told[:stopped_after], again.append)
+        found = search(CLAIMS, contract, 1, 7, told[:stopped_after], tell=again.append)
         assert isinstance(found, Search)
         assert again == told[stopped_after:]
         assert (found.model, found.chosen, found.trials) == (whole.model, whole.chosen, whole.trials)
