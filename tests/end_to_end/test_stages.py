@@ -120,19 +120,17 @@ def aliases(line: Line) -> dict[str, int]:
     return {alias: int(version) for alias, version in client.get_registered_model("garage").aliases.items()}
 
 
-@pytest.fixture(scope="module")
-def fresh(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
-    """Claims and outcomes of two years, and nothing learnt from them yet."""
-    folder = tmp_path_factory.mktemp("stages")
-    (folder / "contract.toml").write_text(claims_factory.GARAGE)
+def furnished(postgres: str, name: str, folder: Path, text: str, claims: int) -> Line:
+    """Make a database of so many claims with their outcomes, and settings that lead there."""
+    (folder / "contract.toml").write_text(text)
     with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE stages")
-    url = make_conninfo(postgres, dbname="stages")
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    url = make_conninfo(postgres, dbname=name)
     contract = load(folder / "contract.toml")
     with Database(url, contract.name) as database:
         database.prepare(contract)
-        claims_factory.store(database, contract, claims_factory.claims(1600, seed=2))
-    yield Line(
+        claims_factory.store(database, contract, claims_factory.claims(claims, seed=2))
+    return Line(
         url,
         {
             "CLAIMSIGHT_CONTRACT": str(folder / "contract.toml"),
@@ -144,6 +142,12 @@ def fresh(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
             "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
         },
     )
+
+
+@pytest.fixture(scope="module")
+def fresh(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """Claims and outcomes of two years, and nothing learnt from them yet."""
+    yield furnished(postgres, "stages", tmp_path_factory.mktemp("stages"), claims_factory.GARAGE, 1600)
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("DROP DATABASE stages WITH (FORCE)")
 

@@ -11,13 +11,10 @@ from urllib.parse import unquote, urlsplit
 import psycopg
 import pytest
 from distributed import LocalCluster
-from psycopg.conninfo import make_conninfo
 
 from jobs.train.candidates import CANDIDATES
-from shared.contract import load
-from shared.database import Database
 from tests import claims_factory
-from tests.end_to_end.test_stages import Line, finish, until
+from tests.end_to_end.test_stages import Line, finish, furnished, until
 
 TEXT = claims_factory.GARAGE.replace("[columns]", "[training]\ntrials = 9\n\n[columns]")
 
@@ -31,26 +28,7 @@ def make(postgres: str, tmp_path: Path) -> Iterator[Callable[[str], Line]]:
         made.append(name)
         folder = tmp_path / name
         folder.mkdir()
-        (folder / "contract.toml").write_text(TEXT)
-        with psycopg.connect(postgres, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        url = make_conninfo(postgres, dbname=name)
-        contract = load(folder / "contract.toml")
-        with Database(url, contract.name) as database:
-            database.prepare(contract)
-            claims_factory.store(database, contract, claims_factory.claims(2000, seed=2))
-        return Line(
-            url,
-            {
-                "CLAIMSIGHT_CONTRACT": str(folder / "contract.toml"),
-                "CLAIMSIGHT_DATABASE_URL": url,
-                "CLAIMSIGHT_DROP": str(folder),
-                "CLAIMSIGHT_EVENTS": str(folder / "events.jsonl"),
-                "CLAIMSIGHT_ARTIFACTS": str(folder / "artifacts"),
-                "CLAIMSIGHT_AS_OF": "2025-01-01",
-                "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-            },
-        )
+        return furnished(postgres, name, folder, TEXT, 2000)
 
     yield make
     with psycopg.connect(postgres, autocommit=True) as connection:
