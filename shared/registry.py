@@ -5,9 +5,11 @@ Import it late: MLflow takes seconds to import, and scoring does without.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +39,9 @@ for _noisy in ("mlflow", "alembic"):
 
 mlflow_databases.MAX_RETRY_COUNT = 7
 """Attempts to reach a tracking database, the waits between which add up to 12 s; MLflow's own 10 make 101 s."""
+
+
+_SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,9 @@ class Registry:
         try:
             # Where two make the tables of an empty database at once, one of them fails, and has to look again.
             for attempt in stamina.retry_context(
-                on=_made_by_another, attempts=5, wait_initial=1, wait_max=8, timeout=None
+                on=(IntegrityError, ProgrammingError), attempts=5, wait_initial=1, wait_max=8, timeout=None
             ):
-                with attempt:
+                with attempt, _alone(tracking_uri):
                     self._client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         except MlflowException as error:
             raise ConfigError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
@@ -203,11 +208,15 @@ class Registry:
         self._client.set_terminated(run.info.run_id, end_time=moment + int(trial.seconds * 1000))
 
 
-def _made_by_another(error: Exception) -> bool:
-    # Postgres and SQLite say it each in their way.
-    return isinstance(error, IntegrityError | ProgrammingError) or any(
-        said in str(error) for said in ("already exists", "database is locked")
-    )
+@contextmanager
+def _alone(tracking_uri: str) -> Iterator[None]:
+    """Keep others from making the tables of a SQLite file at the same moment: it would be left with half of them."""
+    with ExitStack() as held:
+        if tracking_uri.startswith(_SQLITE):
+            with suppress(OSError):  # where no file can be, MLflow says so
+                lock = held.enter_context(Path(f"{tracking_uri.removeprefix(_SQLITE)}.lock").open("w"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _in_one_line(error: Exception) -> str:
