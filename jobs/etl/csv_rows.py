@@ -56,7 +56,7 @@ def header(stream: Stream, file: File, wanted: Collection[str]) -> list[str]:
         quoting=csv.QUOTE_MINIMAL if file.quote else csv.QUOTE_NONE,
     )
     try:
-        names = next((row for row in reader if "".join(row).strip()), [])
+        names = next((row for row in reader if "".join(row).strip(" \t\r\n")), [])
     except csv.Error as error:
         raise UnreadableFileError(f"the header cannot be read ({error})") from None
     missing = [name for name in wanted if name not in names]

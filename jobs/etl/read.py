@@ -31,6 +31,8 @@ __all__ = [
 
 START_BYTES = 1 << 16
 """Bytes by which the format is told."""
+BLANK = b" \t\r\n"
+"""What a blank line is made of; a vertical tab and the like are somebody's cell."""
 LINES_BYTES = 1 << 20
 """Bytes whose lines are set aside at once."""
 _BINARY = (b"\x89PNG", b"\xff\xd8\xff", gzip_stream.MAGIC, b"PK\x03\x04", parquet_rows.MAGIC, b"%PDF")
@@ -53,7 +55,7 @@ def header(path: Path, file: File, wanted: Collection[str]) -> list[str]:
         return parquet_rows.header(path, wanted)
     with _unpacked(path) as stream:
         start = stream.read(START_BYTES)
-    if not start.removeprefix(BOM).strip():
+    if not start.removeprefix(BOM).strip(BLANK):
         raise UnreadableFileError("the file is empty", has_lines=False)
     if start.startswith(_BINARY):
         raise UnreadableFileError("the file is packed twice or binary: send CSV", has_lines=False)
@@ -112,7 +114,10 @@ def physical_lines(path: Path, file: File) -> Iterator[pl.DataFrame]:
     number, first = 1, 1 if _is_json(path) else 2
     with _unpacked(path, lenient=True) as stream:
         for lines in whole_lines(stream, file, LINES_BYTES):
-            told = [(number, as_text(line)) for number, line in enumerate(filter(bytes.strip, lines), number)]
+            told = [
+                (number, as_text(line))
+                for number, line in enumerate(filter(lambda line: line.strip(BLANK), lines), number)
+            ]
             number += len(told)
             yield pl.DataFrame(
                 [line for line in told if line[0] >= first],

@@ -131,6 +131,8 @@ def test_csv_there_and_back(
 @settings(deadline=None)
 @given(st.binary(max_size=80) | st.text('ab",;\r\n \t\x00é', max_size=80).map(str.encode), st.integers(1, 30))
 @example(b"[[", 1)
+@example(b"\x0b\r,", 1)
+@example(b"\x01\r\x0b", 1)
 def test_garbage_is_read_line_by_line_or_refused(path: Path, content: bytes, block: int) -> None:
     """Any bytes at all are rows, or lines set aside, each once and numbered through, or a file that is refused."""
     path.write_bytes(content)
