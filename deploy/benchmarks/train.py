@@ -102,8 +102,9 @@ from shared.features import features_of, values
 contract = load(Path(contract))
 features, trees = features_of(contract), Candidate("boosted_trees", trees=parameters | {"rounds": rounds})
 def read(database, side):
-    query = f"FROM claims c JOIN outcomes o USING (claim_id) WHERE c.event_time {side} %(cut)s"
-    claims = read_claims(database, contract, query, {"cut": cut}, {"is_fraud": ("o.is_fraud", "boolean")})
+    rest = f"JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) WHERE c.event_time {side} %(cut)s"
+    parameters = {"as_of": "infinity", "cut": cut}
+    claims = read_claims(database, contract, rest, parameters, {"is_fraud": ("o.is_fraud", "boolean")})
     return values(claims, features), claims["is_fraud"].cast(pl.Float64).to_numpy()
 """
 _OURS = f"""{_HEAD}{_READ}
