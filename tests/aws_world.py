@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "RETRY_QUEUE_URL": "https://queue.test/retry",
     "ARTIFACT_BUCKET": "artifacts",
     "SPOT": "1",
+    "SCORE_SHARDS": "1",
     "BUS": "claimsight-dev",
     "LOG_GROUP_PREFIX": "/claimsight/dev",
 }

@@ -126,8 +126,8 @@ class Cluster:
             "name": run.stage,
             "environment": [{"name": "CLAIMSIGHT_CONTRACT", "value": contract_of(run.line)}],
         }
-        if run.arguments:
-            override["command"] = list(run.arguments)
+        if run.command:
+            override["command"] = run.command
         tags = {
             "stage": run.stage,
             "line": run.line,

@@ -10,7 +10,8 @@ import pytest
 
 from deploy.launcher.cluster import LaunchError
 from deploy.launcher.main import Launcher
-from deploy.launcher.runs import SHARD, Run, runs_for
+from deploy.launcher.notice import EVENTS, SUBJECT_LIMIT
+from deploy.launcher.runs import WHOLE, Run, runs_for
 from shared import job
 from shared.choreography import RULES
 from shared.errors import ExitCode
@@ -362,4 +363,124 @@ def test_tokens_tell_runs_apart() -> None:
 
 def test_the_shard_is_the_one_of_the_lock() -> None:
     """The launcher and the stages' locks divide the work alike."""
-    assert SHARD == job.SHARD
+    assert WHOLE == job.SHARD
+
+
+def _sharded(world: World, count: int = 4) -> Launcher:
+    return _launcher(world, score_shards=count)
+
+
+def test_score_is_divided(world: World) -> None:
+    """Each shard is a task of its own that knows its part, under a token and a group of its own; others stay whole."""
+    launcher = _sharded(world)
+    launcher.answer(_event("DailySweep", line="demo"))
+    commands = {
+        task["group"]: task["overrides"]["containerOverrides"][0].get("command") for task in world.tasks.values()
+    }
+    shards = {f"score:demo:{place}/4": ["--shard", f"{place}/4"] for place in range(4)}
+    assert commands == {"evaluate:demo:0/1": None, **shards}
+    assert len({task["startedBy"] for task in world.tasks.values()}) == len(world.tokens) == 5
+    launcher.answer(_event("DailySweep", line="demo"))
+    assert len(world.tasks) == 5
+
+
+def test_something_else_is_asked_of_one_task(world: World) -> None:
+    """An event that asks score for something else than its work asks it once."""
+    _sharded(world).answer(_event("ClaimsLoaded", line="demo", arguments=["--check"]))
+    (task,) = world.tasks.values()
+    assert task["group"] == "score:demo:0/1"
+    assert task["overrides"]["containerOverrides"][0]["command"] == ["--check"]
+
+
+def test_a_shard_at_work_holds_its_own_runs_alone(world: World) -> None:
+    """While one shard is at work still, the others start anew; it follows once it ended."""
+    launcher = _sharded(world, 2)
+    launcher.answer(_loaded("first"))
+    one, other = world.tasks
+    launcher.answer(world.stop(one, 0))
+    assert launcher.answer(_loaded("second"))[1] == f"score:demo:1/2: held by {other}"
+    assert len(world.tasks) == 3
+    launcher.answer(world.stop(other, 0))
+    follower = list(world.tasks.values())[-1]
+    assert follower["group"] == "score:demo:1/2"
+    assert follower["overrides"]["containerOverrides"][0]["command"] == ["--shard", "1/2"]
+
+
+@pytest.mark.parametrize("code", [75, 137, 143])
+def test_a_shard_that_failed_is_started_again_as_the_same(world: World, code: int) -> None:
+    """What may pass by itself is tried again on the same part, and on no other."""
+    launcher = _sharded(world, 2)
+    launcher.answer(_loaded())
+    _, shard = world.tasks
+    launcher.answer(world.stop(shard, code))
+    if code == 75:
+        launcher.answer(_queued(world))
+    assert len(world.tasks) == 3
+    again = list(world.tasks.values())[-1]
+    assert (again["group"], again["overrides"]) == (world.tasks[shard]["group"], world.tasks[shard]["overrides"])
+    launcher.answer(world.stop(again["taskArn"], 65))
+    assert world.published[0]["Subject"] == "Claimsight dev: score 1/2 of demo failed (65)"
+
+
+def test_a_message_of_an_older_release_is_understood(world: World, launcher: Launcher) -> None:
+    """A run that was queued before runs had shards is one of the whole line."""
+    body = '{"stage": "score", "line": "demo", "cause": "e", "event": "ClaimsLoaded", "arguments": []}'
+    launcher.answer({"Records": [{"body": body}]})
+    assert [task["group"] for task in world.tasks.values()] == ["score:demo:0/1"]
+
+
+def test_a_refusal_to_score_is_told_once_until_it_scores(world: World) -> None:
+    """While drift has stopped it score ends with 70 each time, in each shard: that is told once, and again later."""
+    launcher = _sharded(world, 2)
+
+    def sweep(name: str, code: int) -> int:
+        launcher.answer(_event("ClaimsLoaded", name, line="demo"))
+        for task in [task for task, found in world.tasks.items() if found["lastStatus"] != "STOPPED"]:
+            launcher.answer(world.stop(task, code))
+        return len(world.published)
+
+    assert [sweep("a", 70), sweep("b", 70), sweep("c", 0), sweep("d", 70)] == [1, 1, 1, 2]
+    assert "exit code 70" in world.published[0]["Message"]
+
+
+def test_other_failures_are_told_each_time(world: World, launcher: Launcher) -> None:
+    """A model that evaluate cannot read may be another one tomorrow."""
+    for name in "ab":
+        launcher.answer(_event("ModelTrained", name, line="demo"))
+        launcher.answer(world.stop(list(world.tasks)[-1], 70))
+    assert len(world.published) == 2
+
+
+DETAILS = {
+    "ClaimsScored": {"model_version": 3, "claims": 900, "flagged": 40, "audited": 4, "alerts": 2},
+    "DriftDetected": {"model_version": 3, "window_end": "2026-11-02 00:00:00+00:00"},
+    "ScoringStopped": {"model_version": 3, "window_end": "2026-11-02 00:00:00+00:00", "reason": "amount: in cents"},
+    "ScoringResumed": {"model_version": 3},
+}
+
+
+def test_each_event_for_people_has_its_words() -> None:
+    """What the choreography says is told has a subject and a text, and nothing else has."""
+    assert set(EVENTS) == set(DETAILS) == {rule.event for rule in RULES if rule.tells}
+
+
+@pytest.mark.parametrize("name", DETAILS)
+def test_people_are_told_of_an_event_once(world: World, launcher: Launcher, name: str) -> None:
+    """A sentence names line and figures, in a subject that fits; the same event again says nothing."""
+    event = _event(name, line="demo", **DETAILS[name])
+    launcher.answer(event)
+    launcher.answer(event)
+    (notice,) = world.published
+    assert notice["TopicArn"] == RELEASE.topic
+    assert notice["Subject"].startswith("Claimsight dev: ") and len(notice["Subject"]) <= SUBJECT_LIMIT
+    assert "demo" in notice["Message"] and "{" not in notice["Message"]
+    if "window_end" in event["detail"]:
+        assert "to 2026-11-02 " in notice["Message"]
+    started = {task["group"] for task in world.tasks.values()}
+    assert started == {f"{stage}:demo:0/1" for rule in RULES if rule.event == name for stage in rule.starts}
+
+
+def test_scored_claims_below_the_alert_amount_are_no_news(world: World, launcher: Launcher) -> None:
+    """A run of score in which no claim exceeds it tells nobody, and starts nothing."""
+    assert launcher.answer(_event("ClaimsScored", line="demo", **DETAILS["ClaimsScored"] | {"alerts": 0})) == []
+    assert (world.published, world.tasks) == ([], {})
