@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from shared.database import Database
-from shared.errors import ModelError
 
 if TYPE_CHECKING:
     from shared.job import Job
@@ -35,12 +34,9 @@ class Stop:
     since: datetime
 
     def told(self, line: str) -> str:
-        """What is broken, since when, and how to go on, in a sentence."""
-        return (
-            f"scoring of {line} is stopped since {self.since:%Y-%m-%d %H:%M}, for drift found the input broken: "
-            f"{self.reason}; mend what is sent, or say that it is right as it is: "
-            'python -m jobs.drift --clear "why" --actor you'
-        )
+        """What is broken, and since when, in words."""
+        since = f"scoring of {line} is stopped since {self.since:%Y-%m-%d %H:%M}"
+        return f"{since}, for drift found the input broken: {self.reason}"
 
 
 def standing_stop(database: Database, as_of: datetime) -> Stop | None:
@@ -54,18 +50,6 @@ def standing_stop(database: Database, as_of: datetime) -> Stop | None:
         return None
     row = found[0]
     return Stop(row["model_version"], row["window_end"], row["reason"], row["as_of"])
-
-
-def refuse_stopped(job: Job) -> None:
-    """Go no further under a standing stop.
-
-    Raises
-    ------
-    ModelError
-        One stands.
-    """
-    if standing := standing_stop(job.database, job.as_of):
-        raise ModelError(standing.told(job.contract.name))
 
 
 def append_stop(job: Job, action: str, model_version: int, window_end: datetime, actor: str, reason: str) -> None:

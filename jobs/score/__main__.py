@@ -5,10 +5,10 @@ Where no outcomes are known, it says how unusual each claim is instead.
 
 from __future__ import annotations
 
+from jobs.score.stopped import refuse_stopped
 from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
 from shared.champion import Champion, Ranking, champion, check, ranking
 from shared.job import Job, run
-from shared.stops import refuse_stopped
 
 
 def work(job: Job) -> str:
@@ -19,6 +19,7 @@ def work(job: Job) -> str:
         if standing is None:
             return "no champion yet; nothing scored"
         scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
+        job.figures("every claim is scored", scored=scored, waiting=0, wait_hours=0)
         return _told(scored, standing.version)
     newest = ranking(job.database, job.as_of)
     if newest is None:

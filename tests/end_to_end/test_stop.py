@@ -24,6 +24,7 @@ from shared.errors import ConfigError
 from shared.job import lock_of
 from shared.stops import standing_stop
 from tests import claims_factory
+from tests.emf import metrics
 from tests.factories import ROOT, finish
 from tests.models_factory import FIRST, Line, line
 
@@ -56,12 +57,14 @@ def place(postgres: str, template: Line, tmp_path: Path) -> Iterator[Line]:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
-def start(place: Line, stage: str, *arguments: str, as_of: datetime = FIRST + DAY) -> subprocess.Popen[str]:
+def start(
+    place: Line, stage: str, *arguments: str, as_of: datetime = FIRST + DAY, **settings: str
+) -> subprocess.Popen[str]:
     """Start a stage as a process."""
     return subprocess.Popen(
         [sys.executable, "-m", f"jobs.{stage}", *arguments],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **place.environment(as_of)},
+        env={"PATH": os.environ["PATH"], **place.environment(as_of, **settings)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -114,7 +117,7 @@ def test_scoring_stops_and_claims_wait_until_a_person_clears_it(place: Line) -> 
         code, message = run(place, "score")
         assert code == 70
         assert message.startswith(f"scoring of garage is stopped since {FIRST:%Y-%m-%d %H:%M}, for drift found")
-        assert BROKEN in message and "--clear" in message
+        assert BROKEN in message and "40 claims wait" in message and "--clear" in message
     assert waiting(place) == 40
     assert place.rows("SELECT claim_id FROM predictions ORDER BY claim_id") == before
     code, message = run(place, "drift", "--clear", "they changed to cents", "--actor", "Ada")
@@ -124,6 +127,29 @@ def test_scoring_stops_and_claims_wait_until_a_person_clears_it(place: Line) -> 
     assert run(place, "score") == (0, "every claim is scored; nothing to do")
     assert entries(place) == [("stop", "drift"), ("clear", "Ada")]
     assert [name for name, _ in events(place)] == ["ScoringStopped", "ScoringResumed"]
+
+
+def test_figures_of_a_run_are_metrics_where_the_settings_say_so(place: Line) -> None:
+    """Score's closing line and what it tells of waiting claims are valid records of metrics, and name no claim."""
+    settings = {"CLAIMSIGHT_METRICS": "Claimsight/test"}
+    judged(place, "stop")
+    more_claims(place)
+    _, stopped = finish(start(place, "score", **settings))
+    waits, closing = (metrics(record, "Claimsight/test") for record in stopped if "_aws" in record)
+    assert waits["score by garage"]["waiting"] == 40
+    assert waits["score"]["wait_hours"] == waits["score by garage"]["wait_hours"] > 24
+    assert closing["score by garage"]["exit_code"] == 70
+    place.call(clear, "fine", "Ada", as_of=FIRST + DAY)
+    _, scored = finish(start(place, "score", **settings))
+    done, closing = (metrics(record, "Claimsight/test") for record in scored if "_aws" in record)
+    assert done["score by garage"] == {"scored": 40, "waiting": 0, "wait_hours": 0}
+    found = closing["score by garage"]
+    assert (found["rows_in"], found["quarantined"], found["exit_code"]) == (40, 0, 0)
+    assert found["seconds"] > 0
+    assert found["peak_memory"] > 10_000_000
+    assert "c0" not in json.dumps([stopped, scored])  # a claim's id
+    _, quiet = finish(start(place, "score"))
+    assert not [record for record in quiet if "_aws" in record]
 
 
 def test_of_two_clears_at_once_one_does_it(place: Line) -> None:
