@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 UNITS: Mapping[str, str] = {
     "rows_in": "Count",
-    "rows_out": "Count",
     "quarantined": "Count",
     "seconds": "Seconds",
     "peak_memory": "Bytes",
