@@ -17,9 +17,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from . import settings
-from .cluster import Cluster
+from .cluster import Cluster, Held
 from .judge import SCORE, Again, Tell, follow_up, judge, read, refusal_of
-from .notice import write, write_event
+from .notice import write, write_event, write_overdue
 from .runs import Run, from_message, runs_for
 
 STATE_CHANGE = "ECS Task State Change"
@@ -65,7 +65,10 @@ class Launcher:
         done, failed = [], []
         for run in runs:
             try:
-                done.append(f"{run.group}: {self._cluster.start(run)}")
+                started = self._cluster.start(run)
+                done.append(f"{run.group}: {started}")
+                if isinstance(started, Held) and started.overdue:
+                    done.append(f"{run.group}: {self._tell_overdue(run, started)}")
             except Exception as error:
                 failed.append(error)
         if failed:
@@ -97,6 +100,11 @@ class Launcher:
                 if stopped.run.stage == SCORE:  # another refusal is news
                     self._s3.delete_object(**self._mark(refusal_of(stopped.run)))
         return [*done, *(self._start(follow_up(stopped)) if stopped.held else [])]
+
+    def _tell_overdue(self, run: Run, held: Held) -> str:
+        task, release = held.task.rpartition("/")[2], self._release
+        notice = write_overdue(run, task, release.environment, release.logs, self._sns.meta.region_name)
+        return self._tell(f"{task}-overdue", *notice)
 
     def _tell(self, mark: str, subject: str, text: str) -> str:
         """Notify once under a mark, however often what is told of is reported.

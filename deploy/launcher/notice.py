@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .judge import Stopped
+from .runs import Run
 
 SUBJECT_LIMIT = 100
 """Characters that SNS takes as a subject."""
@@ -46,6 +47,21 @@ def write_event(event: Mapping[str, Any], environment: str) -> tuple[str, str] |
         return None
     subject, text = (template.format_map(detail) for template in EVENTS[name])
     return f"Claimsight {environment}: {subject}"[:SUBJECT_LIMIT], text
+
+
+def write_overdue(run: Run, task: str, environment: str, logs: str, region: str) -> tuple[str, str]:
+    """Subject and text of the notification of a task that does not end, while others wait for it."""
+    text = "\n".join(
+        [
+            f"{run} has been at work for more than a day, and its next run waits for it.",
+            "Look whether its log still grows. If not, stop the task:",
+            "it is started again at once and goes on where it left off.",
+            "",
+            f"log      {log_link(f'{logs}/{run.stage}', f'task/{run.stage}/{task}', region)}",
+            f"task     {task}",
+        ]
+    )
+    return f"Claimsight {environment}: {run} does not end"[:SUBJECT_LIMIT], text
 
 
 def write(stopped: Stopped, sentence: str, environment: str, release: str, logs: str, region: str) -> tuple[str, str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from deploy.launcher.main import Launcher
 from deploy.launcher.notice import EVENTS, SUBJECT_LIMIT
 from shared.choreography import RULES
-from tests.aws_world import RELEASE, World, event_of, launcher_of
+from tests.aws_world import RELEASE, World, event_of, launcher_of, loaded
 
 
 @pytest.fixture
@@ -40,6 +42,22 @@ def test_other_failures_are_told_each_time(world: World, launcher: Launcher) -> 
         launcher.answer(event_of("ModelTrained", name, line="demo"))
         launcher.answer(world.stop(list(world.tasks)[-1], 70))
     assert len(world.published) == 2
+
+
+@pytest.mark.parametrize(("hours", "told"), [(23, 0), (25, 1)])
+def test_a_task_that_does_not_end_is_told_once(world: World, launcher: Launcher, hours: int, told: int) -> None:
+    """What has held its next run for more than a day is told, however often that is asked for; stopped, it goes on."""
+    launcher.answer(loaded("first"))
+    (task,) = world.tasks
+    world.tasks[task]["createdAt"] = datetime.now(UTC) - timedelta(hours=hours)
+    for name in "bc":
+        launcher.answer(loaded(name))
+    assert len(world.published) == told
+    if told:
+        assert world.published[0]["Subject"] == "Claimsight dev: score of demo does not end"
+        assert task.rpartition("/")[2] in world.published[0]["Message"]
+    launcher.answer(world.stop(task, 143))
+    assert (len(world.tasks), len(world.published)) == (2, told)
 
 
 DETAILS = {
