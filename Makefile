@@ -20,9 +20,10 @@ setup: .venv/dev.stamp ## make .venv with all that development needs (PYTHON=pyt
 lock: .venv/uv.stamp ## re-make requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
 	@sh deploy/local/lock.sh $(if $(UPGRADE),--upgrade)
 
-run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a generated book (CLAIMS= WEEKS= SEED= DRIFT=); AS_OF=date
+run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a generated book (CLAIMS= WEEKS= SEED= DRIFT=); AS_OF=date; CLEAR=why ACTOR=you
 	@$(BIN)/python -m deploy.local.run $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) $(call ASKED,AS_OF,as-of) \
-		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) $(call ASKED,DRIFT,drift)
+		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) $(call ASKED,DRIFT,drift) \
+		$(call ASKED,CLEAR,clear) $(call ASKED,ACTOR,actor)
 
 discover: .venv/run.stamp ## draft a contract for claims never seen before: FILE=claims.csv [NAME=line_of_business]
 	@$(BIN)/python -m jobs.etl --discover "$${FILE:?names no file; make discover FILE=claims.csv}" $(call ASKED,NAME,name)
@@ -30,7 +31,7 @@ discover: .venv/run.stamp ## draft a contract for claims never seen before: FILE
 run-docker: images .venv/run.stamp ## the same in containers, each as large as its task on ECS; results in .claimsight/docker
 	@$(BIN)/python -m deploy.local.run --docker $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) \
 		$(call ASKED,AS_OF,as-of) $(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) \
-		$(call ASKED,DRIFT,drift)
+		$(call ASKED,DRIFT,drift) $(call ASKED,CLEAR,clear) $(call ASKED,ACTOR,actor)
 
 simulate: OUT ?= .claimsight/book
 simulate: export OUT := $(OUT)

@@ -40,10 +40,13 @@ EVENTS = {
     "ModelTrained": WEEKS,
     "ModelPromoted": WEEKS,
     "RankingTrained": 0.0,
+    "ClaimsScored": DAYS,
     "DriftDetected": 1.0,
+    "ScoringStopped": 0.0,
+    "ScoringResumed": 0.0,
     "ReleaseDeployed": WEEKS,
 }
-"""Assumed: a file a day, a model a week that is promoted, a drift a month, a release a week."""
+"""Assumed: a file a day, a model a week that is promoted, a drift a month that stops nothing, a release a week."""
 SECONDS: Mapping[Stage, float] = {"etl": 30, "train": 600, "evaluate": 120, "score": 60, "drift": 120}
 """Assumed, where no local run has told; generous for a book of 26,000 claims."""
 START_SECONDS = 30.0
@@ -51,6 +54,8 @@ START_SECONDS = 30.0
 LEAST_SECONDS = 60.0
 DROP_AND_MODELS_GB, IMAGES_GB = 5.0, 5.0
 LOG_GB_A_RUN = 0.0001
+METRICS: Mapping[Stage, int] = {"etl": 5, "train": 5, "evaluate": 5, "score": 12, "drift": 8}
+"""Of a run, by `shared.emf`: five of each stage, and its own."""
 POLLS = 5 * MONTH.total_seconds() / 20
 """Lambda asks a queue with five connections, each of which waits up to 20 s."""
 
@@ -136,6 +141,7 @@ def bill(
     )
     private = parameters["TaskNetwork"] == "private"
     tasks = compute(counts, seconds, prices)
+    metric_hours = sum(lines * min(hours, count / lines) * METRICS[stage] for stage, count in counts.items())
 
     def held(name: str, number: int, price: str) -> Item:
         return Item(name, f"{number} at {prices[price]} USD", number * prices[price], number * prices[price])
@@ -167,6 +173,11 @@ def bill(
         Item("buckets", f"{DROP_AND_MODELS_GB:g} GB assumed", kept, kept),
         Item("images", f"{IMAGES_GB:g} GB assumed", images, images),
         Item("logs", f"{LOG_GB_A_RUN * 1e6:.0f} kB a run assumed", runs * LOG_GB_A_RUN * prices["logs_gb"]),
+        Item(
+            "metrics",
+            f"{lines * sum(METRICS.values())}, each for the hours in which it comes",
+            metric_hours / hours * prices["metric_month"],
+        ),
         Item("retry queue", f"{POLLS:,.0f} polls", polls, polls),
         Item(
             "launcher, events",

@@ -13,7 +13,7 @@ STAGES: tuple[Stage, ...] = ("etl", "train", "evaluate", "score", "drift")
 
 @dataclass(frozen=True)
 class Rule:
-    """An event and the stages it starts.
+    """An event, and the stages it starts.
 
     Attributes
     ----------
@@ -25,12 +25,15 @@ class Rule:
         In the order in which they are started.
     every : timedelta, optional
         For a schedule, the time between two of its events.
+    tells : bool
+        Whether people are told of it.
     """
 
     event: str
     put_by: str
     starts: tuple[Stage, ...]
     every: timedelta | None = None
+    tells: bool = False
 
 
 RULES: tuple[Rule, ...] = (
@@ -38,7 +41,10 @@ RULES: tuple[Rule, ...] = (
     Rule("HourlyIngest", "scheduler", ("etl",), timedelta(hours=1)),
     Rule("ClaimsLoaded", "etl", ("score",)),
     Rule("WeeklyTraining", "scheduler", ("train",), timedelta(days=7)),
-    Rule("DriftDetected", "drift", ("train",)),
+    Rule("ClaimsScored", "score", (), tells=True),
+    Rule("DriftDetected", "drift", ("train",), tells=True),
+    Rule("ScoringStopped", "drift", (), tells=True),
+    Rule("ScoringResumed", "drift", ("score",), tells=True),
     Rule("ModelTrained", "train", ("evaluate",)),
     Rule("RankingTrained", "train", ("score",)),
     Rule("ModelPromoted", "evaluate", ("score",)),

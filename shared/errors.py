@@ -33,7 +33,7 @@ _SENTENCES = {
     ExitCode.CRASHED: "crashed on a fault of Claimsight's own; the log has the traceback",
     ExitCode.USAGE: "was started with wrong arguments",
     ExitCode.DATA: "refused input that breaks the contract beyond the reject limit; its rows are in quarantine",
-    ExitCode.MODEL: "met a model that does not fit this code or contract",
+    ExitCode.MODEL: "met a model that does not fit this code or contract, or was stopped by drift; the log says which",
     ExitCode.TRANSIENT: "could not reach a service it needs; it will be tried again",
     ExitCode.CONFIG: "found settings or a contract missing or malformed; mend them and start it again",
     ExitCode.KILLED: "was killed from outside (memory, or the stop timeout); what it had committed stands",
@@ -64,7 +64,7 @@ class DataError(ClaimsightError):
 
 
 class ModelError(ClaimsightError):
-    """A model does not fit this code or this contract."""
+    """A model does not fit this code or this contract, or scoring is stopped."""
 
     exit_code = ExitCode.MODEL
 

@@ -40,6 +40,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "predictions": {"etl": ERASE, "score": ADD},
     "anomalies": {"etl": ERASE, "score": ADD},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
+    "stops": {"score": READ, "drift": ADD},
 }
 """Privileges by table and stage; what is not named may not be done."""
 

@@ -22,7 +22,7 @@ from threading import Timer
 from types import FrameType
 from typing import NoReturn
 
-from shared import artifacts, events, logs
+from shared import artifacts, emf, events, logs
 from shared.arguments import Asked, Option, asked
 from shared.choreography import Stage
 from shared.contract import Contract, load
@@ -68,6 +68,11 @@ class Job:
     def log(self, message: str, **facts: object) -> None:
         """Write one log record; facts are counts and names, never claimant data."""
         logs.log(logging.INFO, message, stage=self.stage, line=self.contract.name, **facts)
+
+    def figures(self, message: str, **figures: float) -> None:
+        """Write one log record of figures, which are metrics where the settings name a namespace for them."""
+        facts = {"stage": self.stage, "line": self.contract.name, **figures}
+        logs.log(logging.INFO, message, **emf.embedded(self.settings.metrics, facts))
 
     def put_event(self, event: str, **detail: object) -> None:
         """Tell others that there may be something to do."""
@@ -133,16 +138,17 @@ def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
     except BaseException as error:
         outcome = _outcome_of(error)
     artifacts.release()
-    logs.log(
-        logging.INFO if outcome.code is ExitCode.OK else logging.ERROR,
-        outcome.message,
-        stage=name,
-        status=outcome.status,
-        exit_code=int(outcome.code),
+    facts = {
+        "stage": name,
+        **({"line": outcome.line} if outcome.line else {}),
+        "status": outcome.status,
+        "exit_code": int(outcome.code),
         **outcome.counts,
-        seconds=round(time.monotonic() - started, 3),
+        "seconds": round(time.monotonic() - started, 3),
         **({"traceback": outcome.traceback} if outcome.traceback else {}),
-    )
+    }
+    level = logging.INFO if outcome.code is ExitCode.OK else logging.ERROR
+    logs.log(level, outcome.message, **emf.embedded(outcome.metrics, facts))
     sys.stdout.flush()
     # Straight out: threads of compiled libraries must not hold up a polite stop.
     os._exit(outcome.code)
@@ -155,12 +161,24 @@ def lock_of(stage: Stage, line: str) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended; ``counts`` are those of its row in the ledger."""
+    """How a run ended.
+
+    Attributes
+    ----------
+    counts : Mapping
+        Those of its row in the ledger.
+    line : str
+        Line of business that it worked on; empty where it came to none.
+    metrics : str or None
+        Namespace under which CloudWatch is to keep its figures.
+    """
 
     code: ExitCode
     message: str
     traceback: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    line: str = ""
+    metrics: str | None = None
 
     @property
     def status(self) -> str:
@@ -194,7 +212,8 @@ def _attempt(
                 raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
             return Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
         job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))
-        return _close_ledger(job, _work(told.work or work, job))
+        ended = _close_ledger(job, _work(told.work or work, job))
+        return replace(ended, line=contract.name, metrics=settings.metrics)
 
 
 def _work(work: Callable[[Job], str], job: Job) -> Outcome:
@@ -249,7 +268,8 @@ def _close_ledger(job: Job, outcome: Outcome) -> Outcome:
     try:
         counts = job.database.rows(
             "UPDATE job_runs SET status = %s, exit_code = %s, message = %s, ended_at = clock_timestamp(), "
-            "cpu_seconds = %s, peak_rss_bytes = %s WHERE run_id = %s RETURNING rows_in, rows_out, quarantined",
+            "cpu_seconds = %s, peak_rss_bytes = %s WHERE run_id = %s "
+            "RETURNING rows_in, rows_out, quarantined, peak_rss_bytes AS peak_memory",
             [
                 outcome.status,
                 int(outcome.code),

@@ -98,6 +98,7 @@ class Settings(BaseModel):
     pseudonym_key: SecretStr | None = None
     threads: Annotated[int, Field(ge=1, le=256)] = 2
     dask_scheduler: str | None = None
+    metrics: Annotated[str, Field(pattern=r"^[A-Za-z0-9._/#-]{1,255}$")] | None = None
     git_sha: str = "unknown"
     image_digest: str = "none"
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 
 from deploy.launcher import settings
+from deploy.launcher.main import Launcher
 from shared.choreography import STAGES
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -34,6 +36,7 @@ ENVIRONMENT = {
     "RETRY_QUEUE_URL": "https://queue.test/retry",
     "ARTIFACT_BUCKET": "artifacts",
     "SPOT": "1",
+    "SCORE_SHARDS": "1",
     "BUS": "claimsight-dev",
     "LOG_GROUP_PREFIX": "/claimsight/dev",
 }
@@ -169,3 +172,28 @@ class World:
 
     def DeleteObject(self, Key: str, **_: object) -> None:
         self.objects.pop(Key, None)
+
+
+def launcher_of(world: World, **changes: Any) -> Launcher:
+    """A launcher in a world, of a release that differs in some settings."""
+    return Launcher(replace(RELEASE, **changes), *map(world.client, ("ecs", "sqs", "sns", "s3")))
+
+
+def event_of(name: str, identity: str = "e-1", **detail: Any) -> dict[str, Any]:
+    """An event as EventBridge gives it."""
+    return {"id": identity, "detail-type": name, "source": "claimsight", "detail": detail}
+
+
+def loaded(identity: str = "e-1") -> dict[str, Any]:
+    """What etl puts when it has loaded claims."""
+    return event_of("ClaimsLoaded", identity, line="demo")
+
+
+def queued(world: World) -> dict[str, Any]:
+    """What Lambda gets of the newest message."""
+    return {"Records": [{"messageId": "m", "body": world.messages[-1]["MessageBody"]}]}
+
+
+def tags_of(task: dict[str, Any]) -> dict[str, str]:
+    """Tags of a task, by name."""
+    return {tag["key"]: tag["value"] for tag in task["tags"]}

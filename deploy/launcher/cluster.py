@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -14,6 +16,20 @@ from .settings import Settings
 
 HOLDS = 3
 """How often a run is held by tasks that stop in that very moment, before that is an error."""
+
+OVERDUE = timedelta(days=1)
+"""No run takes as long: one that does hangs, and holds its schedule."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A run that waits for a task at work; ``task`` is that one's ARN."""
+
+    task: str
+    overdue: bool
+
+    def __str__(self) -> str:
+        return f"held by {self.task}"
 
 
 class LaunchError(Exception):
@@ -33,7 +49,7 @@ class Cluster:
         self._ecs = ecs
         self._settings = settings
 
-    def start(self, run: Run) -> str:
+    def start(self, run: Run) -> str | Held:
         """Start a run, unless it was started before, or hold it while another one of its group is at work.
 
         A held run leaves a tag on the task at work; :func:`deploy.launcher.main.settle` reads it once that stopped. The
@@ -42,8 +58,8 @@ class Cluster:
 
         Returns
         -------
-        str
-            What was done: ``started …``, ``held by …`` or ``started before``.
+        str or Held
+            What was done: ``started …`` or ``started before``, or by what the run is held.
 
         Raises
         ------
@@ -57,7 +73,8 @@ class Cluster:
             if not at_work:
                 return self._launch(run)
             if self._hold(at_work[0]):
-                return f"held by {at_work[0]['taskArn']}"
+                since = at_work[0].get("createdAt")
+                return Held(at_work[0]["taskArn"], since is not None and datetime.now(UTC) - since > OVERDUE)
         raise LaunchError(f"{run.group}: tasks came and went; the event has to come again")
 
     def describe(self, task: str) -> dict[str, Any] | None:
@@ -126,8 +143,8 @@ class Cluster:
             "name": run.stage,
             "environment": [{"name": "CLAIMSIGHT_CONTRACT", "value": contract_of(run.line)}],
         }
-        if run.arguments:
-            override["command"] = list(run.arguments)
+        if run.command:
+            override["command"] = run.command
         tags = {
             "stage": run.stage,
             "line": run.line,

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.errors import ExitCode
 
-from .runs import Run, group_of
+from .runs import WHOLE, Run, group_of
 
+SCORE = "score"
+"""It ends with 70 each time it is started while drift has stopped it."""
 DELAYS = (60, 300, 900)
 """Seconds before each further try of what may pass by itself; SQS delays no message longer than 900."""
 NO_CAPACITY = ("Capacity is unavailable", "RESOURCE:")
@@ -41,6 +43,17 @@ class Stopped:
     reason: str
     held: bool
 
+    @property
+    def mark(self) -> str:
+        """What tells its notice from others: the task, but what score refuses it refuses until someone acts."""
+        refused = self.run.stage == SCORE and self.exit_code == ExitCode.MODEL
+        return refusal_of(self.run) if refused else self.task
+
+
+def refusal_of(run: Run) -> str:
+    """Mark of the one notice that tells of all refusals of score on a line, until it works again."""
+    return f"{run.stage}-{run.line}-{int(ExitCode.MODEL)}"
+
 
 @dataclass(frozen=True)
 class Done:
@@ -67,7 +80,7 @@ def read(task: Mapping[str, Any]) -> Stopped | None:
     named = group_of(task.get("group") or "")
     if named is None:
         return None
-    stage, line = named
+    stage, line, shard = named
     tags = {tag["key"]: tag["value"] for tag in task.get("tags", ())}
     container: Mapping[str, Any] = next((one for one in task.get("containers", ()) if one["name"] == stage), {})
     overrides = task.get("overrides", {}).get("containerOverrides", ())
@@ -80,8 +93,9 @@ def read(task: Mapping[str, Any]) -> Stopped | None:
         event=tags.get("event", ""),
         # Of a task that ECS has forgotten nobody knows how often it was tried: once is enough then.
         attempt=int(tags.get("attempt", len(DELAYS))),
-        arguments=tuple(command),
+        arguments=tuple(command if shard == WHOLE else command[2:]),
         on_demand=task.get("capacityProviderName") == "FARGATE",
+        shard=shard,
     )
     reasons = [task.get("stoppedReason") or "", container.get("reason") or ""]
     return Stopped(
@@ -134,16 +148,8 @@ def sentence(exit_code: int | None) -> str:
 
 def follow_up(stopped: Stopped) -> Run:
     """The run that catches up with what was held while another was at work."""
-    return Run(stopped.run.stage, stopped.run.line, stopped.task, "Held")
+    return Run(stopped.run.stage, stopped.run.line, stopped.task, "Held", shard=stopped.run.shard)
 
 
 def _again(run: Run, *, failed: bool = False, on_demand: bool | None = None) -> Run:
-    return Run(
-        run.stage,
-        run.line,
-        run.cause,
-        run.event,
-        run.attempt + failed,
-        run.arguments,
-        run.on_demand if on_demand is None else on_demand,
-    )
+    return replace(run, attempt=run.attempt + failed, on_demand=run.on_demand if on_demand is None else on_demand)

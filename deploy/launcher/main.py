@@ -16,9 +16,10 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from . import notice, settings
-from .cluster import Cluster
-from .judge import Again, Stopped, Tell, follow_up, judge, read
+from . import settings
+from .cluster import Cluster, Held
+from .judge import SCORE, Again, Tell, follow_up, judge, read, refusal_of
+from .notice import write, write_event, write_overdue
 from .runs import Run, from_message, runs_for
 
 STATE_CHANGE = "ECS Task State Change"
@@ -55,13 +56,19 @@ class Launcher:
             return self._settle(event["detail"])
         if "Records" in event:
             return self._start(*(from_message(record["body"]) for record in event["Records"]))
-        return self._start(*runs_for(event, self._release.lines))
+        done = self._start(*runs_for(event, self._release.lines, self._release.score_shards))
+        if notice := write_event(event, self._release.environment):
+            done.append(f"{event['detail-type']}: {self._tell(event['id'], *notice)}")
+        return done
 
     def _start(self, *runs: Run) -> list[str]:
         done, failed = [], []
         for run in runs:
             try:
-                done.append(f"{run.group}: {self._cluster.start(run)}")
+                started = self._cluster.start(run)
+                done.append(f"{run.group}: {started}")
+                if isinstance(started, Held) and started.overdue:
+                    done.append(f"{run.group}: {self._tell_overdue(run, started)}")
             except Exception as error:
                 failed.append(error)
         if failed:
@@ -83,38 +90,43 @@ class Launcher:
                 )
                 return [f"{run.group}: again in {delay} s"]
             case Tell(sentence):
-                done = [self._tell(stopped, sentence)]
+                release = self._release
+                notice = write(
+                    stopped, sentence, release.environment, release.release, release.logs, self._sns.meta.region_name
+                )
+                done = [f"{stopped.run.group}: {self._tell(stopped.mark, *notice)}"]
             case _:
                 done = []
+                if stopped.run.stage == SCORE:  # another refusal is news
+                    self._s3.delete_object(**self._mark(refusal_of(stopped.run)))
         return [*done, *(self._start(follow_up(stopped)) if stopped.held else [])]
 
-    def _tell(self, stopped: Stopped, sentence: str) -> str:
-        """Notify once of a task, however often its stop is reported.
+    def _tell_overdue(self, run: Run, held: Held) -> str:
+        task, release = held.task.rpartition("/")[2], self._release
+        notice = write_overdue(run, task, release.environment, release.logs, self._sns.meta.region_name)
+        return self._tell(f"{task}-overdue", *notice)
+
+    def _tell(self, mark: str, subject: str, text: str) -> str:
+        """Notify once under a mark, however often what is told of is reported.
 
         An object that may be written once is the mark: SNS drops what comes twice on FIFO topics only, and those send
         no mail. It comes first, so that two reports at the same time tell one, and is taken back if SNS fails.
         """
-        mark = {"Bucket": self._release.bucket, "Key": f"notices/{stopped.task}"}
         try:
-            self._s3.put_object(**mark, IfNoneMatch="*")
+            self._s3.put_object(**self._mark(mark), IfNoneMatch="*")
         except ClientError as error:
             if error.response["Error"]["Code"] != "PreconditionFailed":
                 raise
-            return f"{stopped.run.group}: told before"
-        subject, text = notice.write(
-            stopped,
-            sentence,
-            self._release.environment,
-            self._release.release,
-            self._release.logs,
-            self._sns.meta.region_name,
-        )
+            return "told before"
         try:
             self._sns.publish(TopicArn=self._release.topic, Subject=subject, Message=text)
         except Exception:
-            self._s3.delete_object(**mark)
+            self._s3.delete_object(**self._mark(mark))
             raise
-        return f"{stopped.run.group}: told"
+        return "told"
+
+    def _mark(self, name: str) -> dict[str, str]:
+        return {"Bucket": self._release.bucket, "Key": f"notices/{name}"}
 
 
 @cache

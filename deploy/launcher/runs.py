@@ -11,8 +11,11 @@ from typing import Any
 
 from shared.choreography import STAGES, started_by
 
-SHARD = "0/1"
-"""The whole line, as in ``shared.job``, which the function cannot import: it brings the database along."""
+WHOLE = "0/1"
+"""Shard of a run that takes the whole line."""
+SHARDED = "score"
+"""The stage that may be divided, by a hash of the claims' ids."""
+SHARD = re.compile(r"\d+/\d+")
 FLAG = re.compile(r"--[a-z][a-z-]*")
 """All that an event may pass on: a value beside a flag could be a person's, and would stand in ECS's records."""
 
@@ -27,6 +30,8 @@ class Run:
         What asked for it: the id of an event, or of the task in whose place it runs.
     event : str
         That event's name.
+    shard : str
+        Which part of the line's claims, ``i/n`` with i from 0.
     attempt : int
         How often it failed before.
     on_demand : bool
@@ -40,16 +45,26 @@ class Run:
     attempt: int = 0
     arguments: tuple[str, ...] = ()
     on_demand: bool = False
+    shard: str = WHOLE
+
+    def __str__(self) -> str:
+        part = "" if self.shard == WHOLE else f" {self.shard}"
+        return f"{self.stage}{part} of {self.line}"
 
     @property
     def group(self) -> str:
         """Runs of one group must not overlap."""
-        return f"{self.stage}:{self.line}:{SHARD}"
+        return f"{self.stage}:{self.line}:{self.shard}"
+
+    @property
+    def command(self) -> list[str]:
+        """What its container gets as arguments."""
+        return [*([] if self.shard == WHOLE else ["--shard", self.shard]), *self.arguments]
 
     @property
     def token(self) -> str:
         """The same for the same cause, however often that is told: 32 hexadecimal digits."""
-        text = "\n".join([self.cause, self.stage, self.line, str(self.attempt)])
+        text = "\n".join([self.cause, self.group, str(self.attempt)])
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def to_message(self) -> str:
@@ -68,8 +83,8 @@ def from_message(text: str) -> Run:
     return Run(**{**fields, "arguments": tuple(fields["arguments"])})
 
 
-def runs_for(event: Mapping[str, Any], lines: Sequence[str]) -> list[Run]:
-    """Runs that an event asks for, in order: one a stage and line, for all lines where it names none.
+def runs_for(event: Mapping[str, Any], lines: Sequence[str], shards: int = 1) -> list[Run]:
+    """Runs that an event asks for, in order: one a stage, line and shard, for all lines where it names none.
 
     Parameters
     ----------
@@ -78,6 +93,8 @@ def runs_for(event: Mapping[str, Any], lines: Sequence[str]) -> list[Run]:
         hold ``line`` and ``arguments`` (bare flags).
     lines : sequence of str
         Those that are served; for others there is nothing to do.
+    shards : int
+        Into how many score is divided, unless the event asks it for something else than its work.
 
     Raises
     ------
@@ -96,8 +113,15 @@ def runs_for(event: Mapping[str, Any], lines: Sequence[str]) -> list[Run]:
     named = _line(detail)
     concerned = [line for line in lines if named in (None, line)]
     return [
-        Run(stage, line, event["id"], name, arguments=arguments) for stage in started_by(name) for line in concerned
+        Run(stage, line, event["id"], name, arguments=arguments, shard=shard)
+        for stage in started_by(name)
+        for line in concerned
+        for shard in _shards(shards if stage == SHARDED and not arguments else 1)
     ]
+
+
+def _shards(count: int) -> list[str]:
+    return [f"{place}/{count}" for place in range(count)]
 
 
 def _line(detail: Mapping[str, Any]) -> str | None:
@@ -108,12 +132,12 @@ def _line(detail: Mapping[str, Any]) -> str | None:
     return detail.get("line")
 
 
-def group_of(text: str) -> tuple[str, str] | None:
-    """Stage and line of a group; None if it is not one of a run of ours.
+def group_of(text: str) -> tuple[str, str, str] | None:
+    """Stage, line and shard of a group; None if it is not one of a run of ours.
 
-    >>> group_of("score:demo:0/1"), group_of("family:claimsight-dev-score"), group_of("service:mlflow")
-    (('score', 'demo'), None, None)
+    >>> group_of("score:demo:1/4"), group_of("family:claimsight-dev-score"), group_of("service:mlflow")
+    (('score', 'demo', '1/4'), None, None)
     """
     stage, _, rest = text.partition(":")
     line, _, shard = rest.partition(":")
-    return (stage, line) if stage in STAGES and line and shard == SHARD else None
+    return (stage, line, shard) if stage in STAGES and line and SHARD.fullmatch(shard) else None

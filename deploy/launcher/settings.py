@@ -29,6 +29,8 @@ class Settings:
         Name of the release.
     spot : bool
         Whether runs try Spot capacity first.
+    score_shards : int
+        Into how many runs, each on a part of the claims, score is divided.
     logs : str
         What the stages' log groups are named after: ``<logs>/<stage>``.
     """
@@ -45,6 +47,7 @@ class Settings:
     retry_queue: str
     bucket: str
     spot: bool
+    score_shards: int
     logs: str
 
     @property
@@ -80,6 +83,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         retry_queue=environment["RETRY_QUEUE_URL"],
         bucket=environment["ARTIFACT_BUCKET"],
         spot=environment["SPOT"] == "1",
+        score_shards=int(environment["SCORE_SHARDS"]),
         logs=environment["LOG_GROUP_PREFIX"],
     )
 

@@ -64,7 +64,7 @@ class Containers:
     stage_url: str
     state: Path
 
-    def run(self, stage: Stage, settings: Mapping[str, str]) -> Ended:
+    def run(self, stage: Stage, settings: Mapping[str, str], *arguments: str) -> Ended:
         """Start a stage and wait for its end."""
         with _engine_errors():
             image = _image(self.client, stage)
@@ -77,6 +77,7 @@ class Containers:
             size = SIZES[stage]
             container = self.client.containers.create(
                 image,
+                list(arguments),
                 environment={**settings, **own},
                 mounts=self.mounts,
                 network=self.network.id,

@@ -36,12 +36,14 @@ class Machine(Protocol):
     @property
     def state(self) -> Path: ...  # noqa: D102
 
-    def run(self, stage: Stage, settings: Mapping[str, str]) -> Ended:
+    def run(self, stage: Stage, settings: Mapping[str, str], *arguments: str) -> Ended:
         """Start a stage and wait for its end.
 
         Parameters
         ----------
         settings : Mapping
             Environment variables, but for those of the database and of the code's version, which the machine knows.
+        arguments : str
+            Of its command line.
         """
         ...

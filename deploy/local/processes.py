@@ -24,11 +24,11 @@ class Processes:
     state: Path
     git_sha: str
 
-    def run(self, stage: Stage, settings: Mapping[str, str]) -> Ended:
+    def run(self, stage: Stage, settings: Mapping[str, str], *arguments: str) -> Ended:
         """Start a stage and wait for its end."""
         own = {variable("database_url"): self.database_url, variable("git_sha"): self.git_sha}
         ran = subprocess.run(
-            [sys.executable, "-m", f"jobs.{stage}"],
+            [sys.executable, "-m", f"jobs.{stage}", *arguments],
             env=os.environ | settings | own,
             check=False,
             stdout=subprocess.PIPE,

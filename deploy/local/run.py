@@ -37,6 +37,7 @@ from shared.contract import load
 from shared.database import Database
 from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode, TransientError
 from shared.settings import variable
+from shared.stops import Stop, standing_stop
 
 HOME = Path(".claimsight")
 DEMO = Path("contracts/demo.toml")
@@ -70,6 +71,11 @@ class Bench:
         if stage == "etl":
             settings["pseudonym_key"] = self.pseudonym_key
         return {variable(field): value for field, value in settings.items()}
+
+    def stop(self, as_of: datetime) -> Stop | None:
+        """The stop of scoring that stands at a moment, if any."""
+        with Database(self.machine.database_url, load(self.contract_file).name) as database:
+            return standing_stop(database, as_of)
 
 
 class StageFailedError(Exception):
@@ -139,7 +145,12 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--drift", default="", help="what changes in the demo book, such as covariate@60 (default: none)"
     )
-    return parser.parse_args()
+    parser.add_argument("--clear", metavar="REASON", help="let score work again that was stopped for broken input")
+    parser.add_argument("--actor", metavar="NAME", help="who clears it")
+    given = parser.parse_args()
+    if (given.clear is None) != (given.actor is None):
+        parser.error("CLEAR goes with ACTOR: why, and who says so")
+    return given
 
 
 def _moment(text: str) -> datetime:
@@ -182,7 +193,12 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
     logs.mkdir(exist_ok=True)
     with _machine(arguments, home) as machine:
         log = logs / f"{contract.name}.jsonl"
-        _replay(Bench(arguments.contract, machine, drop, log, _pseudonym_key(home)), plan, console)
+        bench = Bench(arguments.contract, machine, drop, log, _pseudonym_key(home))
+        _replay(bench, plan, console)
+        if arguments.clear is not None:
+            _start(bench, "drift", plan.as_of, "--clear", arguments.clear, "--actor", arguments.actor)
+            for stage in _stages(bench, ("ScoringResumed",)):
+                _start(bench, stage, plan.as_of)
         with Database(machine.database_url, contract.name) as database:
             idle = not database.rows("SELECT 1 FROM job_runs WHERE started_at >= %s AND rows_in > 0", [started])
             if not is_demo and not database.rows("SELECT 1 FROM claims LIMIT 1"):
@@ -195,7 +211,8 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
             report = write_report(home / "report", database, contract, summary, plan.as_of)
     show(console, summary, idle=idle)
     next_commands(console, report, home / "summary.json", in_docker=arguments.docker, is_demo=is_demo)
-    return 0
+    # A run ends as its stages do: whoever started it must not believe every claim scored.
+    return int(ExitCode.MODEL if summary["stopped"] else ExitCode.OK)
 
 
 def _pseudonym_key(home: Path) -> str:
@@ -245,11 +262,19 @@ def _stages(bench: Bench, fired: tuple[str, ...]) -> Iterator[choreography.Stage
         wanted |= {started for event in put for started in choreography.started_by(event)}
 
 
-def _start(bench: Bench, stage: choreography.Stage, as_of: datetime) -> None:
-    ended = bench.machine.run(stage, bench.settings(stage, as_of))
+def _start(bench: Bench, stage: choreography.Stage, as_of: datetime, *arguments: str) -> None:
+    """Run a stage.
+
+    Raises
+    ------
+    StageFailedError
+        It ended with another code than 0; but under a stop claims wait to be scored, and the other stages go on.
+    """
+    ended = bench.machine.run(stage, bench.settings(stage, as_of), *arguments)
     with bench.log.open("a") as log:
         log.write(ended.output)
-    if ended.code != 0:
+    waits = stage == "score" and ended.code == ExitCode.MODEL and bench.stop(as_of)
+    if ended.code != 0 and not waits:
         raise StageFailedError(stage, ended.code, _closing(ended.output, ended.code))
 
 

@@ -19,6 +19,7 @@ from shared.contract import Contract
 from shared.database import Database
 from shared.errors import ExitCode
 from shared.metrics import FIGURES, OPTIMISTIC, average_precision
+from shared.stops import standing_stop
 
 WAY_ON = (
     "load more claims with outcomes, or name more columns in the contract; a gate that asks more than the business "
@@ -68,13 +69,15 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
         "no_champion_because": None if champion else _why_none(database, contract, refused, as_of),
         "ranking": None if contract.labelled else _ranking(database, as_of),
         "drift": _drift(database, promoted[-1] if promoted else None, as_of),
+        "stopped": _stopped(database, promoted[-1] if promoted else None, as_of),
         "attainable": _attainable(database, promoted[-1], as_of, truth) if promoted and truth else None,
     }
 
 
 def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
     """Print the summary for a person."""
-    if idle:
+    stopped = summary["stopped"]
+    if idle and not stopped:
         console.print("[bold]Nothing to do:[/] every file is loaded, every claim scored. As it stands:")
     console.print(f"[bold]{summary['contract']}[/], as of {summary['as_of'][:10]}", highlight=False)
     stages = Table("stage")
@@ -103,6 +106,12 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
         )
     drift = summary["drift"]
     console.print(f"[bold]Drift[/]: {drift['verdict'] or 'not measured'}; {escape('; '.join(drift['reasons']))}")
+    if stopped:
+        console.print(
+            f"[bold red]Scoring is stopped[/] since {stopped['since'][:10]}, {stopped['waiting']:,} claims wait: "
+            f'{escape(stopped["reason"])}. Drop mended input, or let it go on as it is: CLEAR="why" ACTOR=you',
+            highlight=False,
+        )
 
 
 def next_commands(console: Console, report: Path, summary: Path, *, in_docker: bool, is_demo: bool) -> None:
@@ -268,6 +277,25 @@ def _drift(database: Database, entry: dict[str, Any] | None, as_of: datetime) ->
         "verdict": newest["verdict"],
         "reasons": newest["reason"].split("; "),
         "window": _window(newest["window_start"], newest["window_end"]),
+    }
+
+
+def _stopped(database: Database, entry: dict[str, Any] | None, as_of: datetime) -> dict[str, Any] | None:
+    """The stop of scoring that stands, and how many claims wait for its end."""
+    found = standing_stop(database, as_of)
+    if found is None:
+        return None
+    version = entry["model_version"] if entry else found.model_version
+    waiting = database.rows(
+        "SELECT count(*) AS n FROM claims_as_of(%s) c WHERE NOT EXISTS (SELECT FROM predictions p "
+        "WHERE p.claim_id = c.claim_id AND p.model_version = %s)",
+        [as_of, version],
+    )
+    return {
+        "since": found.since.isoformat(),
+        "window_end": found.window_end.date().isoformat(),
+        "reason": found.reason,
+        "waiting": waiting[0]["n"],
     }
 
 

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from deploy.launcher.pack import digest, pack
 from shared.choreography import STAGES
 
-from .account import Account, RolloutError
+from .account import Account, RolloutError, Template
 from .release import Release, differences, id_of, name_of, previous, read_parameters
 from .verify import verify
 
@@ -55,7 +55,7 @@ def provision(context: Context, stacks: tuple[str, ...]) -> None:
     """Make or update the stacks that releases need."""
     parameters, tags = context.configuration()
     for name in stacks:
-        template = (TEMPLATES / f"{name}.yaml").read_text()
+        template = Template((TEMPLATES / f"{name}.yaml").read_text())
         given = _declared(context, template, {**parameters, "Environment": context.account.environment})
         if context.dry_run:
             _print_preview(context, name, template, given, tags)
@@ -122,7 +122,7 @@ def diff(context: Context, identity: str) -> None:
         print(line)
     before = context.account.template("jobs")
     for line in difflib.unified_diff(
-        before.splitlines(), template.splitlines(), "deployed", release.id, lineterm="", n=1
+        before.splitlines(), template.text.splitlines(), "deployed", release.id, lineterm="", n=1
     ):
         print(line)
     if not context.dry_run:
@@ -222,19 +222,19 @@ def _images(context: Context, live: Mapping[str, str]) -> dict[str, str]:
     return {stage: context.account.image_of(definition) for stage, definition in json.loads(live["TASKS"]).items()}
 
 
-def _prepared(context: Context, identity: str) -> tuple[Release, str, dict[str, str], dict[str, str]]:
+def _prepared(context: Context, identity: str) -> tuple[Release, Template, dict[str, str], dict[str, str]]:
     """A release with its template, and the parameters and tags that it is to be deployed with."""
     identity = identity or (context.account.releases() or [""])[-1]
     release = context.account.release(identity)
-    template = context.account.read(release.template_key).decode()
+    template = context.account.template_of(release)
     configured, tags = context.configuration()
     own = {"Environment": context.account.environment, **release.parameters(context.account.bucket)}
     parameters = _declared(context, template, {**configured, **own, "Release": ""})
-    parameters["Release"] = name_of(release, template, parameters)
+    parameters["Release"] = name_of(release, template.text, parameters)
     return release, template, parameters, tags
 
 
-def _declared(context: Context, template: str, parameters: Mapping[str, str]) -> dict[str, str]:
+def _declared(context: Context, template: Template, parameters: Mapping[str, str]) -> dict[str, str]:
     """What a template is to get of the one file that serves all stacks of an environment, or else its defaults."""
     try:
         declared = context.account.declared(template)
@@ -245,7 +245,7 @@ def _declared(context: Context, template: str, parameters: Mapping[str, str]) ->
 
 
 def _print_preview(
-    context: Context, name: str, template: str, parameters: Mapping[str, str], tags: Mapping[str, str]
+    context: Context, name: str, template: Template, parameters: Mapping[str, str], tags: Mapping[str, str]
 ) -> None:
     for change in context.account.preview(name, template, parameters, tags):
         replaced = {"True": ", replaced", "Conditional": ", perhaps replaced"}.get(change.get("Replacement", ""), "")

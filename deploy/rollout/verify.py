@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from deploy.template import parse
 from shared.choreography import RULES
 
-from .account import Account
+from .account import Account, Template
 from .release import Release
 
 UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
@@ -30,7 +30,7 @@ class Finding:
 
 
 def verify(
-    account: Account, release: Release, template: str, parameters: Mapping[str, str], *, code_deploy: bool = True
+    account: Account, release: Release, template: Template, parameters: Mapping[str, str], *, code_deploy: bool = True
 ) -> Iterator[Finding]:
     """Ask whether a release could be deployed.
 
@@ -38,7 +38,7 @@ def verify(
     ----------
     account : Account
     release : Release
-    template : str
+    template : Template
         That of the jobs, as the release has it.
     parameters : Mapping
         All that the template is going to get.
@@ -58,7 +58,7 @@ def verify(
         yield Finding(f"image of {stage}", "" if found else f"{image} is not in the registry: push or promote it")
     yield _launcher(account, release)
     yield _contracts(release, parameters)
-    yield _schedules(template)
+    yield _schedules(template.text)
     for name, value in account.outputs("data").items():
         if SECRET.match(value):
             found = account.has_secret(value)
@@ -89,7 +89,7 @@ def _stack(account: Account, name: str) -> Finding:
     return Finding(question, f"it is in {status}: {advice}")
 
 
-def _template(account: Account, template: str, parameters: Mapping[str, str]) -> Finding:
+def _template(account: Account, template: Template, parameters: Mapping[str, str]) -> Finding:
     missing = sorted(name for name in account.declared(template) if name not in parameters)
     return Finding("template", f"it wants {', '.join(missing)}" if missing else "")
 

@@ -6,6 +6,7 @@ from collections.abc import Set
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.drift.stop import OPTIONS, settle
 from jobs.drift.windows import claims_of, measured, record, reference, windows_since
 from shared.champion import Champion, champion, check
 from shared.job import Job, run
@@ -33,6 +34,8 @@ def work(job: Job) -> str:
     end, newest = verdicts[-1]
     if newest.verdict == "retrain":
         job.put_event("DriftDetected", model_version=found.version, window_end=end)
+    job.figures("windows judged", windows=len(verdicts), verdict=newest.value)
+    settle(job, found.version, end, newest.verdict, newest.reason or "")
     return f"{len(verdicts)} windows measured; the newest, to {end:%Y-%m-%d}: {newest.verdict}, {newest.reason}"
 
 
@@ -41,17 +44,16 @@ def _measure(job: Job, found: Champion, window: Window, done: Set[str]) -> Measu
     from jobs.drift.measure import compare, overall, performance
 
     claims, model = claims_of(job, window), found.model
-    known = model.known(claims)
-    probability = model.fraud_probability(known, job.settings.threads)
+    probability = model.fraud_probability(known := model.known(claims), job.settings.threads)
     labelled = claims["is_fraud"].is_not_null().to_numpy()
     y = claims["is_fraud"].drop_nulls().to_numpy().astype(float)
     measures = compare(reference(found), known, probability, job.contract.drift)
     measures += performance(y, probability[labelled], found.metrics["ranking"]["roc_auc"]["low"])
     summary = overall(measures)
-    new = [measure for measure in measures if measure.metric not in done]
+    new = (measure for measure in measures if measure.metric not in done)
     record(job, found.version, window, [*new, summary], first="psi" not in done)
     return summary
 
 
 if __name__ == "__main__":
-    run("drift", __doc__, work, check)
+    run("drift", __doc__, work, check, OPTIONS)

@@ -5,6 +5,7 @@ Where no outcomes are known, it says how unusual each claim is instead.
 
 from __future__ import annotations
 
+from jobs.score.stopped import refuse_stopped
 from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
 from shared.champion import Champion, Ranking, champion, check, ranking
 from shared.job import Job, run
@@ -12,11 +13,13 @@ from shared.job import Job, run
 
 def work(job: Job) -> str:
     """Score with the champion; where the contract names no outcomes, rank claims by how unusual they are."""
+    refuse_stopped(job)
     if job.contract.labelled:
         standing = champion(job.database, job.as_of)
         if standing is None:
             return "no champion yet; nothing scored"
         scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
+        job.figures("every claim is scored", scored=scored, waiting=0, wait_hours=0)
         return _told(scored, standing.version)
     newest = ranking(job.database, job.as_of)
     if newest is None:

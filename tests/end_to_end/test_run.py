@@ -135,6 +135,40 @@ def test_second_run_finds_nothing_to_do(book: Path) -> None:
     assert after["champion"] == before["champion"]
 
 
+def test_a_run_goes_on_while_scoring_is_stopped(book: Path) -> None:
+    """Under a stop all stages but score go on, the run ends with score's 70 and says how to clear it."""
+    with embedded.postgres(book / ".claimsight" / "postgres") as url, Database(url, "demo") as database:
+        (ran,) = database.rows("SELECT max(run_id) AS id FROM job_runs")
+        # The small book has no champion: a model of the far future stands in, which no stage sees.
+        database.rows(
+            "INSERT INTO models (model_version, family, snapshot, outcomes_known, train_start, train_end, "
+            "artifact_uri, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) "
+            "VALUES (99, 'anomaly', '', 1, now(), now(), '', '', '', '', '', '2100-01-01', %s)",
+            [ran["id"]],
+        )
+        database.rows(
+            "INSERT INTO stops (action, model_version, window_end, actor, reason, as_of, run_id) "
+            "VALUES ('stop', 99, '2024-07-01', 'drift', 'amount is in cents', '2024-07-01', %s)",
+            [ran["id"]],
+        )
+    before = summary(book)
+    stopped = run(book, *SMALL)
+    assert stopped.returncode == 70, stopped.stderr
+    assert "Scoring is stopped since 2024-07-01" in stopped.stdout
+    assert "CLEAR=" in stopped.stdout and "Nothing to do" not in stopped.stdout
+    after = summary(book)
+    assert (after["stopped"]["reason"], after["stages"]["score"]["exit_code"]) == ("amount is in cents", 70)
+    assert after["stopped"]["waiting"] > 0
+    assert after["stages"]["drift"]["runs"] == before["stages"]["drift"]["runs"] + 1
+    assert run(book, *SMALL, "--clear", "the tariff has changed").returncode == 2
+    cleared = run(book, *SMALL, "--clear", "the tariff has changed", "--actor", "Ada")
+    assert cleared.returncode == 0, cleared.stderr
+    assert summary(book)["stopped"] is None
+    again = run(book, *SMALL, "--clear", "once more", "--actor", "Ada")
+    assert again.returncode == 78
+    assert "scoring of demo is not stopped; Ada cleared it" in again.stderr
+
+
 def test_another_book_is_refused(book: Path) -> None:
     """A folder that holds one book does not mix it with another."""
     other = run(book, "--claims", "4000", "--weeks", "30", "--seed", "4")

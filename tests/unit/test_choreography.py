@@ -23,6 +23,11 @@ def test_every_stage_is_started_by_something() -> None:
     assert {stage for rule in RULES for stage in rule.starts} == set(STAGES)
 
 
+def test_every_event_has_a_consequence() -> None:
+    """An event starts a stage, or people are told of it."""
+    assert all(rule.starts or rule.tells for rule in RULES)
+
+
 def test_who_puts_events() -> None:
     """An event is put by a stage, S3, the scheduler or the release, and only the scheduler's have a period."""
     assert {rule.put_by for rule in RULES} <= {*STAGES, "s3", "scheduler", "release"}
@@ -36,6 +41,9 @@ def test_who_puts_events() -> None:
         ("Object Created", ("etl",)),
         ("ClaimsLoaded", ("score",)),
         ("DriftDetected", ("train",)),
+        ("ScoringStopped", ()),
+        ("ScoringResumed", ("score",)),
+        ("ClaimsScored", ()),
         ("ModelTrained", ("evaluate",)),
         ("ModelPromoted", ("score",)),
         ("RankingTrained", ("score",)),

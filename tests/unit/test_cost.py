@@ -12,7 +12,8 @@ import pytest
 from deploy import cost
 from deploy.cost import GOAL, GOAL_STARTS, SECONDS, Item, bill, billed, compute, measured, starts
 from deploy.template import FOLDER, load, settings
-from shared.choreography import RULES
+from shared.choreography import RULES, STAGES
+from shared.emf import ALARMED, UNITS
 
 REGIONS = tomllib.loads((FOLDER.parent / "prices.toml").read_text())
 DATA, JOBS = load("data"), load("jobs")
@@ -41,6 +42,20 @@ def test_every_event_is_counted() -> None:
     """Each rule of the choreography has a period or an assumed number of events."""
     assert set(cost.EVENTS) == {rule.event for rule in RULES if rule.every is None}
     assert starts()["etl"] == pytest.approx(730 + 730 / 24)
+
+
+def test_every_metric_is_counted() -> None:
+    """Of metrics there are as many as a closing line bears, and what score and drift tell of their work."""
+    own = {"score": 7, "drift": 3}  # one of score's stands twice: by line, and for all lines
+    closing = len(UNITS) - sum(own.values()) + len(ALARMED)
+    assert {stage: closing + own.get(stage, 0) for stage in STAGES} == cost.METRICS
+
+
+def test_a_metric_costs_by_the_hour() -> None:
+    """One that came in each hour costs a month's price; so few runs as train has cost next to nothing."""
+    metrics = _bill(REGIONS["us-east-1"] | {"metric_month": 730.0})["metrics"].usd
+    hourly = 730 * cost.METRICS["etl"]
+    assert hourly < metrics < 1.5 * hourly
 
 
 def test_a_short_task_is_billed_a_minute() -> None:

@@ -48,6 +48,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "predictions": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
+    "stops": {"score": {"SELECT"}, "drift": {"SELECT", "INSERT"}},
 }
 """What each stage is to be able to do, told once more: a change of the grants is to be meant."""
 

@@ -10,11 +10,11 @@ import pytest
 
 from deploy.launcher.cluster import LaunchError
 from deploy.launcher.main import Launcher
-from deploy.launcher.runs import SHARD, Run, runs_for
+from deploy.launcher.runs import WHOLE, Run, runs_for
 from shared import job
 from shared.choreography import RULES
 from shared.errors import ExitCode
-from tests.aws_world import RELEASE, TASKS, Refused, World
+from tests.aws_world import RELEASE, TASKS, Refused, World, event_of, launcher_of, loaded, queued, tags_of
 
 NO_ROOM = "Capacity is unavailable at this time. Please try again later or in a different availability zone"
 
@@ -26,33 +26,12 @@ def world() -> World:
 
 @pytest.fixture
 def launcher(world: World) -> Launcher:
-    return _launcher(world)
-
-
-def _launcher(world: World, **changes: Any) -> Launcher:
-    return Launcher(replace(RELEASE, **changes), *map(world.client, ("ecs", "sqs", "sns", "s3")))
-
-
-def _event(name: str, identity: str = "e-1", **detail: Any) -> dict[str, Any]:
-    return {"id": identity, "detail-type": name, "source": "claimsight", "detail": detail}
-
-
-def _loaded(identity: str = "e-1") -> dict[str, Any]:
-    return _event("ClaimsLoaded", identity, line="demo")
-
-
-def _queued(world: World) -> dict[str, Any]:
-    """What Lambda gets of the newest message."""
-    return {"Records": [{"messageId": "m", "body": world.messages[-1]["MessageBody"]}]}
-
-
-def _tags(task: dict[str, Any]) -> dict[str, str]:
-    return {tag["key"]: tag["value"] for tag in task["tags"]}
+    return launcher_of(world)
 
 
 def test_an_event_starts_its_stage_on_its_line(world: World, launcher: Launcher) -> None:
     """ClaimsLoaded of a line starts score with that line's contract, on Spot, tagged with what asked for it."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (asked,) = world.called("RunTask")
     assert asked["taskDefinition"] == TASKS["score"]
     assert asked["capacityProviderStrategy"] == [{"capacityProvider": "FARGATE_SPOT", "weight": 1}]
@@ -62,7 +41,7 @@ def test_an_event_starts_its_stage_on_its_line(world: World, launcher: Launcher)
     assert asked["group"] == "score:demo:0/1"
     assert len(asked["startedBy"]) <= 36
     assert len(asked["clientToken"]) <= 64
-    assert _tags(asked) == {
+    assert tags_of(asked) == {
         "stage": "score",
         "line": "demo",
         "event": "ClaimsLoaded",
@@ -75,7 +54,7 @@ def test_an_event_starts_its_stage_on_its_line(world: World, launcher: Launcher)
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.event)
 def test_every_rule_is_followed_for_every_line(rule: Any) -> None:
     """An event that names no line starts its stages, in order, on all lines."""
-    runs = runs_for(_event(rule.event), ["demo", "vehicle"])
+    runs = runs_for(event_of(rule.event), ["demo", "vehicle"])
     assert [(run.stage, run.line) for run in runs] == [
         (stage, line) for stage in rule.starts for line in ("demo", "vehicle")
     ]
@@ -84,60 +63,60 @@ def test_every_rule_is_followed_for_every_line(rule: Any) -> None:
 def test_an_object_names_its_line(world: World, launcher: Launcher) -> None:
     """An object in the drop starts etl for the line that it lies below, and none for a line that is not served."""
     for key in ("drop/vehicle/claims/a.csv", "drop/boats/claims/a.csv", "drop/demo", "drop/a.csv", "elsewhere"):
-        launcher.answer(_event("Object Created", key, bucket={"name": "b"}, object={"key": key}))
+        launcher.answer(event_of("Object Created", key, bucket={"name": "b"}, object={"key": key}))
     assert [task["group"] for task in world.tasks.values()] == ["etl:vehicle:0/1"]
 
 
 def test_flags_are_passed_on_and_values_are_not(world: World, launcher: Launcher) -> None:
     """An event may ask for a bare flag; one with a value, which may be a person's, is refused without repeating it."""
-    launcher.answer(_event("HourlyIngest", line="demo", arguments=["--requeue"]))
+    launcher.answer(event_of("HourlyIngest", line="demo", arguments=["--requeue"]))
     assert world.called("RunTask")[0]["overrides"]["containerOverrides"][0]["command"] == ["--requeue"]
     with pytest.raises(ValueError, match="bare flags") as refused:
-        launcher.answer(_event("HourlyIngest", line="demo", arguments=["--forget", "Ada Lovelace"]))
+        launcher.answer(event_of("HourlyIngest", line="demo", arguments=["--forget", "Ada Lovelace"]))
     assert "Ada" not in str(refused.value)
 
 
 def test_an_event_without_a_rule_is_an_error(launcher: Launcher) -> None:
     """What no rule knows is raised, and so ends in the dead-letter queue."""
     with pytest.raises(KeyError):
-        launcher.answer(_event("Nonsense"))
+        launcher.answer(event_of("Nonsense"))
 
 
 def test_a_doubled_event_starts_one_task(world: World, launcher: Launcher) -> None:
     """The same event again starts nothing, neither while the task runs nor after it ended."""
-    launcher.answer(_loaded())
-    assert launcher.answer(_loaded()) == ["score:demo:0/1: started before"]
+    launcher.answer(loaded())
+    assert launcher.answer(loaded()) == ["score:demo:0/1: started before"]
     (task,) = world.tasks
     launcher.answer(world.stop(task, 0))
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     assert len(world.tasks) == 1
 
 
 def test_a_doubled_event_across_a_release(world: World, launcher: Launcher) -> None:
     """ECS refuses a known token with other parameters: that run was started before."""
     world.refusals = [Refused("ConflictException")]
-    assert launcher.answer(_loaded()) == ["score:demo:0/1: started before"]
+    assert launcher.answer(loaded()) == ["score:demo:0/1: started before"]
 
 
 def test_other_lines_do_not_wait(world: World, launcher: Launcher) -> None:
     """A run of one line holds no run of another."""
-    launcher.answer(_event("WeeklyTraining"))
+    launcher.answer(event_of("WeeklyTraining"))
     assert {task["group"] for task in world.tasks.values()} == {"train:demo:0/1", "train:vehicle:0/1"}
 
 
 def test_an_overlapping_run_is_held_and_caught_up(world: World, launcher: Launcher) -> None:
     """Of all events that come while a run is at work, one run follows when that has ended."""
-    launcher.answer(_loaded("first"))
+    launcher.answer(loaded("first"))
     (first,) = world.tasks
     for number in range(5):
-        assert launcher.answer(_loaded(f"later-{number}")) == [f"score:demo:0/1: held by {first}"]
+        assert launcher.answer(loaded(f"later-{number}")) == [f"score:demo:0/1: held by {first}"]
     assert len(world.called("TagResource")) == 1
     stop = world.stop(first, 0)
     launcher.answer(stop)
     launcher.answer(stop)
     assert len(world.tasks) == 2
     follower = list(world.tasks.values())[1]
-    assert (follower["group"], _tags(follower)["attempt"]) == ("score:demo:0/1", "0")
+    assert (follower["group"], tags_of(follower)["attempt"]) == ("score:demo:0/1", "0")
     launcher.answer(world.stop(follower["taskArn"], 0))
     assert len(world.tasks) == 2
 
@@ -147,7 +126,7 @@ def test_nothing_is_lost_when_a_task_stops_while_a_run_is_held(
     world: World, launcher: Launcher, moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A task that stops in the very moment in which it is to hold a run holds none: the run is started."""
-    launcher.answer(_loaded("first"))
+    launcher.answer(loaded("first"))
     (first,) = world.tasks
     tag = world.TagResource
 
@@ -159,15 +138,15 @@ def test_nothing_is_lost_when_a_task_stops_while_a_run_is_held(
         world.stop(first, 0)
 
     monkeypatch.setattr(world, "TagResource", stop_meanwhile)
-    launcher.answer(_loaded("second"))
+    launcher.answer(loaded("second"))
     assert [task["lastStatus"] for task in world.tasks.values()] == ["STOPPED", "PENDING"]
 
 
 def test_a_run_that_is_tried_again_covers_what_it_held(world: World, launcher: Launcher) -> None:
     """The retry starts later than the held event came, so no other run follows."""
-    launcher.answer(_loaded("first"))
+    launcher.answer(loaded("first"))
     (first,) = world.tasks
-    launcher.answer(_loaded("second"))
+    launcher.answer(loaded("second"))
     launcher.answer(world.stop(first, 75))
     assert (len(world.tasks), len(world.messages)) == (1, 1)
 
@@ -176,7 +155,7 @@ def test_spot_falls_back_on_demand(world: World, launcher: Launcher) -> None:
     """Where there is no Spot capacity, the run starts at once on demand."""
     for refusal in (NO_ROOM, Refused("ClientException", NO_ROOM), "RESOURCE:FARGATE"):
         world.refusals = [refusal]
-        launcher.answer(_loaded(str(refusal)))
+        launcher.answer(loaded(str(refusal)))
         task = list(world.tasks.values())[-1]
         assert task["capacityProviderName"] == "FARGATE"
         world.stop(task["taskArn"], 0)
@@ -186,9 +165,9 @@ def test_no_capacity_at_all_is_raised(world: World, launcher: Launcher) -> None:
     """Without any capacity the event fails, so that Lambda delivers it again; that starts it, under the same token."""
     world.refusals = [NO_ROOM, NO_ROOM]
     with pytest.raises(ExceptionGroup) as raised:
-        launcher.answer(_loaded())
+        launcher.answer(loaded())
     assert raised.group_contains(LaunchError, match="FARGATE_SPOT: Capacity.*FARGATE: Capacity")
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     assert len(world.tasks) == 1
 
 
@@ -199,13 +178,13 @@ def test_other_failures_are_raised_and_keep_no_other_run(
     """A failure of RunTask is an error, and the event's other runs are started all the same."""
     world.refusals = [refusal]
     with pytest.raises(ExceptionGroup, match="1 of 4 runs"):
-        launcher.answer(_event("DailySweep"))
+        launcher.answer(event_of("DailySweep"))
     assert len(world.tasks) == 3
 
 
 def test_without_spot(world: World) -> None:
     """Spot can be switched off."""
-    _launcher(world, spot=False).answer(_loaded())
+    launcher_of(world, spot=False).answer(loaded())
     (task,) = world.tasks.values()
     assert task["capacityProviderName"] == "FARGATE"
 
@@ -213,7 +192,7 @@ def test_without_spot(world: World) -> None:
 @pytest.mark.parametrize("code", [1, 2, 65, 70, 78, 139, None])
 def test_who_has_to_act_is_told_once(world: World, launcher: Launcher, code: int | None) -> None:
     """A failure is told at once, and once, with stage, line, sentence, reason and log, however often it is reported."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (task,) = world.tasks
     stop = world.stop(task, code, reason="CannotPullContainerError: no such image" if code is None else "ended")
     launcher.answer(stop)
@@ -231,7 +210,7 @@ def test_who_has_to_act_is_told_once(world: World, launcher: Launcher, code: int
 
 def test_success_tells_nobody(world: World, launcher: Launcher) -> None:
     """A task that did its work has no consequence."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (task,) = world.tasks
     assert launcher.answer(world.stop(task, 0)) == []
     assert (len(world.tasks), world.messages, world.published) == (1, [], [])
@@ -241,7 +220,7 @@ def test_a_notice_that_could_not_be_sent_is_sent_later(
     world: World, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If SNS fails, so does the event, and its next delivery tells."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (task,) = world.tasks
     stop = world.stop(task, 65)
 
@@ -258,13 +237,13 @@ def test_a_notice_that_could_not_be_sent_is_sent_later(
 
 def test_what_may_pass_is_tried_again_and_then_told(world: World, launcher: Launcher) -> None:
     """75 is tried again after 60, 300 and 900 seconds, each time with another token, and told after the last."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     for tries, delay in enumerate((60, 300, 900), start=1):
         stop = world.stop(list(world.tasks)[-1], 75)
         launcher.answer(stop)
         assert (len(world.messages), world.messages[-1]["DelaySeconds"]) == (tries, delay)
-        launcher.answer(_queued(world))
-        launcher.answer(_queued(world))
+        launcher.answer(queued(world))
+        launcher.answer(queued(world))
         assert len(world.tasks) == tries + 1
     assert len({task["startedBy"] for task in world.tasks.values()}) == 4
     assert world.published == []
@@ -276,12 +255,12 @@ def test_what_may_pass_is_tried_again_and_then_told(world: World, launcher: Laun
 
 def test_a_doubled_report_of_75_starts_one_task(world: World, launcher: Launcher) -> None:
     """Two messages from one stop lead to one further run."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (task,) = world.tasks
     stop = world.stop(task, 75)
     for _ in range(2):
         launcher.answer(stop)
-        launcher.answer(_queued(world))
+        launcher.answer(queued(world))
     assert len(world.tasks) == 2
 
 
@@ -298,7 +277,7 @@ def test_a_polite_stop_is_made_good_silently(
     world: World, launcher: Launcher, code: int | None, stop_code: str, provider: str
 ) -> None:
     """A run that was stopped starts again at once, with its arguments; on demand, if Spot took its place away."""
-    launcher.answer(_event("HourlyIngest", line="demo", arguments=["--requeue"]))
+    launcher.answer(event_of("HourlyIngest", line="demo", arguments=["--requeue"]))
     (first,) = world.tasks
     stop = world.stop(first, code, code=stop_code)
     launcher.answer(stop)
@@ -306,12 +285,12 @@ def test_a_polite_stop_is_made_good_silently(
     _, again = world.tasks.values()
     assert again["capacityProviderName"] == provider
     assert again["overrides"] == world.tasks[first]["overrides"]
-    assert (_tags(again)["attempt"], world.published, world.messages) == ("0", [], [])
+    assert (tags_of(again)["attempt"], world.published, world.messages) == ("0", [], [])
 
 
 def test_killed_once_is_made_good_and_twice_is_told(world: World, launcher: Launcher) -> None:
     """137 starts again at once, silently; the second in a row is told."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     launcher.answer(world.stop(list(world.tasks)[-1], 137, reason="OutOfMemoryError: container killed"))
     assert (len(world.tasks), world.published) == (2, [])
     launcher.answer(world.stop(list(world.tasks)[-1], 137, reason="OutOfMemoryError: container killed"))
@@ -322,7 +301,7 @@ def test_killed_once_is_made_good_and_twice_is_told(world: World, launcher: Laun
 
 def test_capacity_that_vanishes_after_the_start(world: World, launcher: Launcher) -> None:
     """A Spot task that finds no room after all starts again on demand; on demand it waits as for any service."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (first,) = world.tasks
     launcher.answer(world.stop(first, None, code="TaskFailedToStart", reason=NO_ROOM))
     _, second = world.tasks
@@ -334,7 +313,7 @@ def test_capacity_that_vanishes_after_the_start(world: World, launcher: Launcher
 
 def test_tasks_of_others_are_left_alone(world: World, launcher: Launcher) -> None:
     """Rehearsals, services and tasks started by hand are neither judged nor told of."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (task,) = world.tasks
     for group in ("smoke:score:demo", "family:claimsight-dev-score", "service:claimsight-dev-mlflow", ""):
         world.tasks[task]["group"] = group
@@ -344,7 +323,7 @@ def test_tasks_of_others_are_left_alone(world: World, launcher: Launcher) -> Non
 
 def test_a_task_that_ecs_has_forgotten_is_told_of(world: World, launcher: Launcher) -> None:
     """An hour later ECS knows no tags: what would have been tried again is told instead."""
-    launcher.answer(_loaded())
+    launcher.answer(loaded())
     (task,) = world.tasks
     stop = world.stop(task, 75)
     world.tasks.clear()
@@ -362,4 +341,4 @@ def test_tokens_tell_runs_apart() -> None:
 
 def test_the_shard_is_the_one_of_the_lock() -> None:
     """The launcher and the stages' locks divide the work alike."""
-    assert SHARD == job.SHARD
+    assert WHOLE == job.SHARD

@@ -117,6 +117,17 @@ def test_a_release_pins_what_was_pushed(client: Callable[[str], Any], make: Call
     assert "ForAnother" not in parameters
 
 
+def test_a_template_longer_than_a_request_is_rolled_out(
+    client: Callable[[str], Any], make: Callable[[str], None], roll: Roll, tmp_path: Path
+) -> None:
+    """CloudFormation fetches the template of the jobs from the bucket, where it may have more than 51,200 bytes."""
+    (tmp_path / "jobs.yaml").write_text(JOBS + "#" * 60_000)
+    make("1")
+    for verb in ("verify", "diff", "rollout"):
+        assert roll(verb) == 0, verb
+    assert len(client("cloudformation").get_template(StackName="claimsight-dev-jobs")["TemplateBody"]) > 60_000
+
+
 def test_the_way_there_and_back(
     client: Callable[[str], Any], make: Callable[[str], None], roll: Roll, capsys: Any
 ) -> None:

@@ -32,6 +32,14 @@ def test_defaults() -> None:
     assert (settings.threads, settings.git_sha, settings.image_digest) == (2, "unknown", "none")
 
 
+def test_a_namespace_is_one_of_cloudwatch() -> None:
+    """Metrics have a namespace that CloudWatch takes, or none."""
+    assert from_environment(ENOUGH | {"CLAIMSIGHT_METRICS": "Claimsight/dev"}).metrics == "Claimsight/dev"
+    assert from_environment(ENOUGH).metrics is None
+    with pytest.raises(ConfigError, match="CLAIMSIGHT_METRICS"):
+        from_environment(ENOUGH | {"CLAIMSIGHT_METRICS": "of the team"})
+
+
 @pytest.mark.parametrize(
     ("text", "hour"),
     [("2024-06-03", 0), ("2024-06-03T06:00:00", 6), ("2024-06-03T06:00:00Z", 6), ("2024-06-03T06:00:00+02:00", 4)],

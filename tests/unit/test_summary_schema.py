@@ -71,6 +71,7 @@ SUMMARY: dict[str, Any] = {
     "no_champion_because": None,
     "ranking": None,
     "drift": {"verdict": "watch", "reasons": ["age has shifted (PSI 0.31, limit 0.14)"], "window": WINDOW},
+    "stopped": {"since": "2026-01-01T00:00:00+00:00", "window_end": "2025-12-29", "reason": "cents", "waiting": 40},
     "attainable": {"attained": 0.28, "attainable": 0.33},
 }
 
@@ -93,6 +94,7 @@ def test_a_summary_without_a_champion_is_valid() -> None:
         "refusing_gates": [GATE],
         "no_champion_because": "refused",
         "drift": drift,
+        "stopped": None,
         "attainable": None,
     }
     VALIDATOR.validate(SUMMARY | told)
@@ -126,6 +128,7 @@ def test_what_collect_gathers_is_valid(database_url: str) -> None:
         (("champion", "at_capacity", "flagged"), 0.5),
         (("champion", "metrics", "average_precision", "value"), "0.34"),
         (("drift", "verdict"), "panic"),
+        (("stopped", "waiting"), -1),
         (("attainable", "attained"), 1.5),
         (("split",), "month"),
         (("ranking",), {"model_version": 1, "claims": 3, "features": []}),

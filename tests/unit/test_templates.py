@@ -14,6 +14,7 @@ import pytest
 from deploy.sizes import SIZES
 from deploy.template import FOLDER, load
 from shared.choreography import RULES, STAGES
+from shared.emf import ALARMED
 
 NAMES = ("data", "jobs", "mlflow", "account")
 TEMPLATES: dict[str, Any] = {name: load(name) for name in NAMES}
@@ -76,8 +77,8 @@ LOGINS = {stage: f"${{Environment}}-{stage.title()}Login" for stage in STAGES}
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_template_fits_into_a_request(path: Path) -> None:
-    """CloudFormation takes a template of at most 51,200 bytes without a bucket to fetch it from."""
-    assert path.stat().st_size <= 51_200
+    """CloudFormation takes 51,200 bytes in a request, and 1,000,000 from the bucket, where that of the jobs lies."""
+    assert path.stat().st_size <= (1_000_000 if path.stem == "jobs" else 51_200)
 
 
 def test_parameters_are_those_of_the_templates() -> None:
@@ -230,6 +231,24 @@ def test_silence_is_told() -> None:
     alarm = _property("SilenceAlarm")
     assert (alarm["MetricName"], alarm["ComparisonOperator"]) == ("Invocations", "LessThanThreshold")
     assert alarm["TreatMissingData"] == "breaching"
+
+
+def test_waiting_claims_are_told() -> None:
+    """An alarm looks at a metric that score emits for all lines at once, in the namespace that all stages are given."""
+    alarm = _property("WaitAlarm")
+    assert alarm["MetricName"] in ALARMED
+    assert alarm["Dimensions"] == [{"Name": "stage", "Value": "score"}]
+    assert alarm["TreatMissingData"] == "ignore"
+    for stage in STAGES:
+        environment = CONTAINERS[f"jobs.{stage.title()}Task"]["Environment"]
+        assert {"Name": "CLAIMSIGHT_METRICS", "Value": alarm["Namespace"]} in environment
+
+
+def test_score_is_divided_as_the_stage_can() -> None:
+    """The launcher is told of as many shards as divide the 16 slots of a line's claims, by default of one."""
+    parameter = TEMPLATES["jobs"]["Parameters"]["ScoreShards"]
+    assert (parameter["Default"], parameter["AllowedValues"]) == ("1", ["1", "2", "4", "8", "16"])
+    assert _property("Launcher")["Environment"]["Variables"]["SCORE_SHARDS"] == {"Ref": "ScoreShards"}
 
 
 def test_every_alarm_reaches_somebody() -> None:
