@@ -19,6 +19,7 @@ ERASE = "SELECT, DELETE"
 GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "schema_versions": dict.fromkeys(STAGES, READ),
     "job_runs": dict.fromkeys(STAGES, CHANGE),
+    "access_log": {"score": "INSERT"},
     "ingest_files": {"etl": CHANGE},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": ALL},

@@ -28,6 +28,7 @@ MOST = frozenset({"SELECT", "INSERT", "UPDATE"})
 MAY: dict[str, dict[Stage, Set[str]]] = {
     "schema_versions": dict.fromkeys(STAGES, READ),
     "job_runs": dict.fromkeys(STAGES, MOST),
+    "access_log": {"score": {"INSERT"}},
     "ingest_files": {"etl": MOST},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
