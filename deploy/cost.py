@@ -40,6 +40,7 @@ EVENTS = {
     "ModelTrained": WEEKS,
     "ModelPromoted": WEEKS,
     "RankingTrained": 0.0,
+    "ClaimsScored": DAYS,
     "DriftDetected": 1.0,
     "ReleaseDeployed": WEEKS,
 }

@@ -38,6 +38,7 @@ RULES: tuple[Rule, ...] = (
     Rule("HourlyIngest", "scheduler", ("etl",), timedelta(hours=1)),
     Rule("ClaimsLoaded", "etl", ("score",)),
     Rule("WeeklyTraining", "scheduler", ("train",), timedelta(days=7)),
+    Rule("ClaimsScored", "score", ()),
     Rule("DriftDetected", "drift", ("train",)),
     Rule("ModelTrained", "train", ("evaluate",)),
     Rule("RankingTrained", "train", ("score",)),

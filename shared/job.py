@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import partial
 from threading import Timer
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from shared import artifacts, events, logs
 from shared.arguments import Asked, Option, asked
@@ -109,10 +109,11 @@ def run(
         What else it can be told to do.
     """
     told = asked(stage, purpose, options)
-    conclude(stage, lambda: _attempt(stage, work, check, told))
+    # What an option prints that only looks can be piped on; its log is for people.
+    conclude(stage, lambda: _attempt(stage, work, check, told), sys.stderr if told.looks else None)
 
 
-def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
+def conclude(name: str, attempt: Callable[[], Outcome], log_to: TextIO | None = None) -> NoReturn:
     """Do what a process was started for, say in one closing line how that ended, and leave with its exit code.
 
     Parameters
@@ -121,8 +122,10 @@ def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
         The stage's, in the closing line.
     attempt : callable
         Its exceptions end as exit codes.
+    log_to : file, optional
+        In place of stdout.
     """
-    logs.configure()
+    logs.configure(log_to)
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, partial(_stop, name))
     # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
@@ -133,6 +136,7 @@ def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
     except BaseException as error:
         outcome = _outcome_of(error)
     artifacts.release()
+    sys.stdout.flush()  # what it printed goes before the closing line
     logs.log(
         logging.INFO if outcome.code is ExitCode.OK else logging.ERROR,
         outcome.message,
@@ -143,7 +147,6 @@ def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
         seconds=round(time.monotonic() - started, 3),
         **({"traceback": outcome.traceback} if outcome.traceback else {}),
     )
-    sys.stdout.flush()
     # Straight out: threads of compiled libraries must not hold up a polite stop.
     os._exit(outcome.code)
 

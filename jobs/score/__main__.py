@@ -5,6 +5,8 @@ Where no outcomes are known, it says how unusual each claim is instead.
 
 from __future__ import annotations
 
+from jobs.score.announce import announce
+from jobs.score.export import EXPORT
 from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
 from shared.champion import Champion, Ranking, champion, check, ranking
 from shared.job import Job, run
@@ -17,6 +19,7 @@ def work(job: Job) -> str:
         if standing is None:
             return "no champion yet; nothing scored"
         scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
+        announce(job, standing.version, scored)
         return _told(scored, standing.version)
     newest = ranking(job.database, job.as_of)
     if newest is None:
@@ -45,4 +48,4 @@ def _ranking(newest: Ranking) -> Decide:
 
 
 if __name__ == "__main__":
-    run("score", __doc__, work, check)
+    run("score", __doc__, work, check, [EXPORT])
