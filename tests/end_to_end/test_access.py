@@ -232,3 +232,27 @@ def test_arms_and_champions(place: Place) -> None:
             assert found == ["c5|2|challenger", "c3|1|champion", "c4|1|champion"]
         finally:
             connection.execute("DELETE FROM motor.predictions WHERE variant = 'challenger'")
+
+
+def test_an_owner_who_is_no_superuser(postgres: str, place: Place) -> None:
+    """As on RDS: the owner of the tables is an ordinary login, with whose rights the functions work."""
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute("CREATE ROLE test_access_owner LOGIN")
+        connection.execute("CREATE DATABASE test_access_owned OWNER test_access_owner")
+        try:
+            owned = Place(make_conninfo(postgres, dbname="test_access_owned"))
+            with Database(make_conninfo(owned.url, user="test_access_owner"), "motor") as database:
+                for _ in range(2):
+                    database.prepare(guarded())
+                database.rows(
+                    "INSERT INTO claims (claim_id, revision, event_time, known_at, file_id, file_line, amount, sex) "
+                    "VALUES ('c1', 1, '2024-05-06', '2024-05-06', 1, 1, 731.25, 'XSEX')"
+                )
+            ticket = owned.ask(ANNA, "claim", "c1")
+            said = owned.psql(ANNA, f"SELECT * FROM motor.claim({ticket}); TABLE motor.claims;")
+            assert seen(said) == [AMOUNT]
+            assert "permission denied for table claims" in said
+            assert [entry[5] for entry in owned.log()] == [False, True]
+        finally:
+            connection.execute("DROP DATABASE test_access_owned WITH (FORCE)")
+            connection.execute("DROP ROLE test_access_owner")

@@ -126,7 +126,8 @@ CREATE FUNCTION pg_temp.to_jsonb(anyelement) RETURNS jsonb LANGUAGE plpgsql
 AS $$ BEGIN RAISE NOTICE 'mine'; RETURN '1'; END $$;
 CREATE FUNCTION pg_temp.same(text, text) RETURNS boolean LANGUAGE sql AS $$ SELECT true $$;
 CREATE OPERATOR pg_temp.= (LEFTARG = text, RIGHTARG = text, FUNCTION = pg_temp.same);
-SET search_path = pg_temp, motor, pg_catalog;
+SET search_path = pg_temp, motor, pg_catalog; SET plpgsql.extra_errors = 'all'; SET standard_conforming_strings = off;
+SET transform_null_equals = on; SET array_nulls = off; SET timezone = 'Pacific/Kiritimati'; SET datestyle = german;
 """
 
 
