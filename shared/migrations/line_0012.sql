@@ -17,10 +17,11 @@ CREATE FUNCTION {line}.shown_reasons(reasons jsonb) RETURNS jsonb LANGUAGE sql S
 CREATE FUNCTION {line}.in_words(reasons jsonb) RETURNS text[] LANGUAGE sql STABLE AS $$
     SELECT array_agg(coalesce(
         reason ->> 'text',
-        concat(reason ->> 'feature', coalesce(' of ' || (reason ->> 'value'), ' unknown'), ': ', reason ->> 'direction',
-               ' the probability')
+        concat(reason ->> 'feature', coalesce(' = ' || value, ' is unknown'), ' ', reason ->> 'direction', ' the probability')
     ) ORDER BY place)
     FROM jsonb_array_elements(reasons) WITH ORDINALITY AS listed (reason, place)
+    CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(reason -> 'value')
+        WHEN 'number' THEN trim_scale(round((reason -> 'value')::numeric, 2))::text ELSE reason ->> 'value' END) AS told (value)
 $$;
 
 CREATE FUNCTION {line}.champion_as_of(moment timestamptz) RETURNS integer LANGUAGE sql STABLE AS $$

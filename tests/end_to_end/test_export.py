@@ -79,7 +79,7 @@ def test_csv(place: Place, tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ["c1", "c3"]
     assert rows[0][-3:] == [
         *("The amount of 731.25 is high: 3 % of claims of theft have as much.",),
-        *("weekday of lost_on of Sunday: lowers the probability", ""),
+        *("weekday of lost_on = Sunday lowers the probability", ""),
     ]
     assert not [secret for secret in SECRETS if secret in content]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b", "contract.toml", "drop"]
