@@ -1,6 +1,7 @@
 """What each stage may do in the database: a stage works as the role that bears its name, which may do this and no more.
 
 Every table of a line of business and of what the lines share has its entry; `Database.prepare` grants what is missing.
+Analysts have no right on any: see :mod:`shared.access`.
 """
 
 from __future__ import annotations

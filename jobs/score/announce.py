@@ -22,7 +22,9 @@ FROM predictions WHERE run_id = ANY(%(runs)s) AND variant = arm
 ALERTS = """
 SELECT count(*) AS alerts FROM predictions p JOIN claims_as_of(%(as_of)s) c USING (claim_id)
 WHERE p.run_id = ANY(%(runs)s) AND p.variant = p.arm AND p.flagged AND c.{amount} > %(alert)s
-AND NOT EXISTS (SELECT FROM predictions e WHERE e.claim_id = p.claim_id AND e.run_id <> ALL(%(runs)s))
+AND NOT EXISTS (
+    SELECT FROM predictions e WHERE e.claim_id = p.claim_id AND e.variant = e.arm AND e.run_id <> ALL(%(runs)s)
+)
 """
 """A claim that a later model scores again was told of before."""
 

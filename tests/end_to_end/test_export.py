@@ -171,11 +171,11 @@ def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
             for status in ("killed", "running", "running")
         ]
 
-        def scored(claim: str, run_id: int, version: int = 2, variant: str = "champion") -> None:
+        def scored(claim: str, run_id: int, variant: str = "champion", arm: str = "champion", version: int = 2) -> None:
             database.rows(
-                "INSERT INTO predictions (claim_id, model_version, variant, fraud_probability, flagged, audited, "
-                "scored_as_of, run_id) VALUES (%s, %s, %s, 0.9, true, false, %s, %s)",
-                [claim, version, variant, MOMENT, run_id],
+                "INSERT INTO predictions (claim_id, model_version, variant, arm, fraud_probability, flagged, audited, "
+                "scored_as_of, run_id) VALUES (%s, %s, %s, %s, 0.9, true, false, %s, %s)",
+                [claim, version, variant, arm, MOMENT, run_id],
             )
 
         def told(run_id: int, count: int) -> list[dict[str, object]]:
@@ -191,6 +191,7 @@ def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
                     [claim],
                 )
             scored("n1", runs[0])  # by the run that was killed
+            scored("n2", 2, arm="challenger", version=1)  # for comparison only, by an earlier run
             scored("n2", runs[1])
             scored("c1", runs[1])  # told of when the first model scored it
             scored("c3", runs[1], variant="challenger")  # for comparison only
@@ -198,5 +199,5 @@ def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
             database.rows("UPDATE job_runs SET status = 'done' WHERE run_id = %s", [runs[1]])
             assert told(runs[2], 0) == [first]
         finally:
-            database.rows("DELETE FROM predictions WHERE model_version = 2")
+            database.rows("DELETE FROM predictions WHERE model_version = 2 OR claim_id = 'n2'")
             database.rows("DELETE FROM claims WHERE claim_id IN ('n1', 'n2')")

@@ -64,3 +64,15 @@ def test_a_cell_that_a_spreadsheet_would_run() -> None:
     assert cells.endswith('"\'+1 is\nhigh",\'@SUM,"fine, as it is"\n')
     assert '"claim_id": "=cmd|' in in_json(ROW | {"words": words})
     assert in_json(ROW | {"words": None}).endswith('"reasons_in_words": []}\n')
+
+
+def test_the_page_says_what_psql_says() -> None:
+    """Each refusal that the analysts' page explains is one that the functions give."""
+    page = (ROOT / "docs" / "access.md").read_text()
+    table = page.split("| psql says | because |")[1].split("## The log")[0]
+    told = [line.split("`")[1].rstrip("…").rstrip("; ") for line in table.splitlines() if line.startswith("| `")]
+    functions = (ROOT / "shared" / "migrations" / "line_0012.sql").read_text()
+    own = [sentence for sentence in told if not sentence.startswith(("permission denied", "cannot execute"))]
+    assert len(own) == 4
+    for sentence in own:
+        assert sentence.split(" for ")[0].split(";")[0] in functions, sentence
