@@ -1,7 +1,8 @@
 """Make a database ready for the stages, as its owner: ``python -m shared.bootstrap``, once a release and line.
 
-It makes the line's tables and the stages' roles (as ``python -m jobs.etl --check`` does), for each stage a login that
-is in its role and in no other, and MLflow's own database. Run again it changes nothing but passwords that are new.
+It makes the line's tables, the stages' roles and that of analysts (as ``python -m jobs.etl --check`` does), for each
+stage a login that is in its role and in no other, and MLflow's own database. Run again it changes nothing but passwords
+that are new. ``docs/access.md`` tells how a person is let in.
 """
 
 from __future__ import annotations

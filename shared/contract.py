@@ -95,6 +95,8 @@ class Review(Part):
     """Claims that investigators can look at; sets the threshold from which claims are flagged."""
     cost: Annotated[float, Field(ge=0)] = 300.0
     """Of one investigation."""
+    alert_amount: Annotated[float, Field(gt=0)] | None = None
+    """Amount above which a claim that is flagged for the first time is told of at once; without it none is."""
 
 
 class Training(Part):

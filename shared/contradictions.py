@@ -95,6 +95,8 @@ def _past_mistakes(contract: Contract) -> Iterator[Mistake]:
                 yield Mistake(("roles", role), f"'{name}' must be {wanted}: claims are grouped by it")
     for name in sorted({name for name in roles.entities if roles.entities.count(name) > 1}):
         yield Mistake(("roles", "entities"), f"'{name}' stands there twice")
+    if contract.review.alert_amount is not None and roles.amount is None:
+        yield Mistake(("review", "alert_amount"), "goes with roles.amount, which names the column of the amount")
     if roles.kind and roles.amount is None:
         yield Mistake(("roles", "kind"), "goes with roles.amount: amounts are compared with those of the same kind")
     for name in sorted(past_of(contract).keys() & (known.keys() - RESERVED)):

@@ -20,7 +20,7 @@ from psycopg import sql
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import dict_row
 
-from shared import grants
+from shared import access, grants
 from shared.choreography import STAGES
 from shared.contract import Contract
 from shared.contract_parts import POLARS_DTYPES, POSTGRES_TYPES, DType
@@ -233,7 +233,9 @@ class Database:
                 problems += self._add_columns(table, f"reference.{name}.columns", dtypes)
             if problems:
                 raise ConfigError(*(f"contract {contract.name}: {problem}" for problem in problems))
+            access.disclose(self, contract)
             self._grant(contract.name)
+            access.admit(self, contract.name)
 
     @contextmanager
     def _statement(self) -> Iterator[None]:
@@ -315,18 +317,19 @@ class Database:
         return problems
 
     def _grant(self, line: str) -> None:
-        """Make the stages' roles where this login may, and let each do what `shared.grants` says."""
-        every = {grants.role(stage) for stage in STAGES}
+        """Make the roles where this login may, and let each stage do what `shared.grants` says."""
+        stages = {grants.role(stage) for stage in STAGES}
         there = {row["rolname"] for row in self.rows("SELECT rolname FROM pg_roles")}
-        if not every <= there:
-            if not self.rows("SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)"):
-                return
-            for role in sorted(every - there):
+        absent = {*stages, access.ANALYST} - there
+        if absent and self.rows("SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)"):
+            for role in sorted(absent):
                 # Roles are the whole server's: another database may be making them at this moment.
                 self.rows(
                     f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; "
                     "END $$"
                 )
+        elif not stages <= there:
+            return
         found = self.rows(
             "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
             "WHERE relkind IN ('r', 'p') AND nspname IN ('claimsight', %s) ORDER BY 1, 2",

@@ -1,6 +1,7 @@
 """What each stage may do in the database: a stage works as the role that bears its name, which may do this and no more.
 
 Every table of a line of business and of what the lines share has its entry; `Database.prepare` grants what is missing.
+Analysts have no right on any: see :mod:`shared.access`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ ERASE = "SELECT, DELETE"
 GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "schema_versions": dict.fromkeys(STAGES, READ),
     "job_runs": dict.fromkeys(STAGES, CHANGE),
+    "access_log": {"score": "INSERT"},
     "ingest_files": {"etl": CHANGE},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": ALL},
@@ -37,7 +39,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "bivariate": {"evaluate": ADD, "drift": ADD},
     "model_cards": {"evaluate": CHANGE},
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
-    "predictions": {"etl": ERASE, "score": ADD},
+    "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD},
     "anomalies": {"etl": ERASE, "score": ADD},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
     "stops": {"score": READ, "drift": ADD},

@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import partial
 from threading import Timer
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from shared import artifacts, emf, events, logs
 from shared.arguments import Asked, Option, asked
@@ -114,10 +114,11 @@ def run(
         What else it can be told to do.
     """
     told = asked(stage, purpose, options)
-    conclude(stage, lambda: _attempt(stage, work, check, told))
+    # What an option prints that only looks can be piped on; its log is for people.
+    conclude(stage, lambda: _attempt(stage, work, check, told), sys.stderr if told.looks else None)
 
 
-def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
+def conclude(name: str, attempt: Callable[[], Outcome], log_to: TextIO | None = None) -> NoReturn:
     """Do what a process was started for, say in one closing line how that ended, and leave with its exit code.
 
     Parameters
@@ -126,8 +127,10 @@ def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
         The stage's, in the closing line.
     attempt : callable
         Its exceptions end as exit codes.
+    log_to : file, optional
+        In place of stdout.
     """
-    logs.configure()
+    logs.configure(log_to)
     for stopping in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stopping, partial(_stop, name))
     # Threads of XGBoost that wait must sleep: spinning beside any other load, they made a fit eight times slower.
@@ -138,6 +141,7 @@ def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
     except BaseException as error:
         outcome = _outcome_of(error)
     artifacts.release()
+    sys.stdout.flush()  # what it printed goes before the closing line
     facts = {
         "stage": name,
         **({"line": outcome.line} if outcome.line else {}),
@@ -149,7 +153,6 @@ def conclude(name: str, attempt: Callable[[], Outcome]) -> NoReturn:
     }
     level = logging.INFO if outcome.code is ExitCode.OK else logging.ERROR
     logs.log(level, outcome.message, **emf.embedded(outcome.metrics, facts))
-    sys.stdout.flush()
     # Straight out: threads of compiled libraries must not hold up a polite stop.
     os._exit(outcome.code)
 

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 
 class _JsonLines(logging.Formatter):
@@ -16,9 +16,9 @@ class _JsonLines(logging.Formatter):
         return json.dumps(line | getattr(record, "facts", {}), default=str)
 
 
-def configure() -> None:
-    """Send all records to stdout: ours from info on, those of libraries from warning on."""
-    out = logging.StreamHandler(sys.stdout)
+def configure(stream: TextIO | None = None) -> None:
+    """Send all records to stdout, or another stream: ours from info on, those of libraries from warning on."""
+    out = logging.StreamHandler(stream or sys.stdout)
     out.setFormatter(_JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[out], force=True)
     logging.getLogger("claimsight").setLevel(logging.INFO)

@@ -90,6 +90,14 @@ def _data(facts: Facts) -> Iterator[Block]:
             "Of claims whose outcome is not known nothing is learnt, and by them nothing is judged.",
         )
     )
+    yield from _table(
+        "Outcomes learnt from, by who decided",
+        ("source", "claims", "of them frauds"),
+        [
+            (row["source"], _count(row["claims"]), _share(row["frauds"] / row["claims"]))
+            for row in facts.training.get("outcomes", ())
+        ],
+    )
     if metrics["caveat"]:
         yield Paragraph(f"Its figures are {metrics['caveat']}.")
 

@@ -5,6 +5,8 @@ Where no outcomes are known, it says how unusual each claim is instead.
 
 from __future__ import annotations
 
+from jobs.score.announce import announce
+from jobs.score.export import EXPORT
 from jobs.score.stopped import refuse_stopped
 from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
 from shared.champion import Champion, Ranking, champion, check, ranking
@@ -19,7 +21,8 @@ def work(job: Job) -> str:
         if standing is None:
             return "no champion yet; nothing scored"
         scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
-        job.figures("every claim is scored", scored=scored, waiting=0, wait_hours=0)
+        announce(job, standing.version, scored)
+        job.figures("no claim waits", waiting=0, wait_hours=0)
         return _told(scored, standing.version)
     newest = ranking(job.database, job.as_of)
     if newest is None:
@@ -48,4 +51,4 @@ def _ranking(newest: Ranking) -> Decide:
 
 
 if __name__ == "__main__":
-    run("score", __doc__, work, check)
+    run("score", __doc__, work, check, [EXPORT])

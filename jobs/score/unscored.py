@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from shared.access import log_scoring
 from shared.claims import Extra, claim_batches
 from shared.draws import AUDIT_DRAW
 from shared.job import Job
@@ -51,7 +52,7 @@ def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Deci
     while _waiting(job, scores, values):
         decide = decide or decider()
         for claims in claim_batches(job.database, job.contract, scores.missing, values, draw, BATCH):
-            _record(job, scores, version, decide(claims))
+            _record(job, scores, version, decide(claims), first=not scored)
             scored += claims.height
     return scored
 
@@ -63,9 +64,11 @@ def _waiting(job: Job, scores: Scores, values: dict[str, Any]) -> bool:
     return bool(job.database.rows(query, values)[0]["waiting"])
 
 
-def _record(job: Job, scores: Scores, version: int, decided: pl.DataFrame) -> None:
+def _record(job: Job, scores: Scores, version: int, decided: pl.DataFrame, *, first: bool) -> None:
     """Append scores, all of them or none."""
     stamps = {"model_version": version, "scored_as_of": job.as_of.isoformat(), "run_id": job.run_id}
     with job.database.transaction():
         job.database.append(scores.table, decided.with_columns(**{name: pl.lit(v) for name, v in stamps.items()}))
         job.record(rows_in=decided.height, rows_out=decided.height)
+        if first:
+            log_scoring(job, version)

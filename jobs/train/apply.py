@@ -14,7 +14,7 @@ import polars as pl
 from jobs.train.histogram import Histograms
 from jobs.train.package import package
 from jobs.train.search import Search
-from jobs.train.snapshot import identity, outcomes_known
+from jobs.train.snapshot import identity, outcome_sources, outcomes_known
 from jobs.train.trials import Trial
 from jobs.train.windows import Windows
 from jobs.train.yardsticks import Yardstick
@@ -52,7 +52,9 @@ def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int
     """
     chosen = found.trials[found.chosen]
     random = {"claimsight.split": "random", "claimsight.caveat": OPTIMISTIC}
+    sources = outcome_sources(job, cut)
     training = {
+        "outcomes": sources,
         "chosen": found.chosen,
         "trials": [
             {
@@ -83,6 +85,7 @@ def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int
         tags={
             **({"claimsight.split": "time"} if cut.judged_share is None else random),
             "claimsight.repeatable": str(found.repeatable).lower(),
+            "claimsight.outcomes": json.dumps({row["source"]: row["claims"] for row in sources}, ensure_ascii=False),
         },
     )
     return _register(job, claims, cut, fitted)

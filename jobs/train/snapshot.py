@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 GROWTH = 0.2
 """Where no outcomes are known: share by which the claims must have grown since the last model."""
+LEARNT_FROM = f"JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) WHERE {SPLIT_DRAW} >= %(first)s"
+"""Claims ``c`` that are learnt from, with the outcome ``o`` of each."""
+MOST_SOURCES = 10
 
 
 def reason_to_train(job: Job) -> str | None:
@@ -90,12 +93,11 @@ def snapshot(job: Job, cut: Windows) -> pl.DataFrame:
         ``claim_id``, ``revision``, ``event_time``, ``is_fraud``, ``known_at`` (of the outcome), ``draw``, the stored
         columns and those of the past.
     """
-    drawn = cut.judged_share is not None
     return read_claims(
         job.database,
         job.contract,
-        f"JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) WHERE {SPLIT_DRAW} >= %(first)s",
-        {"as_of": job.as_of if drawn else cut.train_end, "first": (cut.judged_share or 0.0) * DRAWS},
+        LEARNT_FROM,
+        _known(job, cut),
         {
             "draw": (SPLIT_DRAW, "integer"),
             "revision": ("c.revision", "integer"),
@@ -104,6 +106,26 @@ def snapshot(job: Job, cut: Windows) -> pl.DataFrame:
         },
         order="c.event_time, c.claim_id",
     )
+
+
+def outcome_sources(job: Job, cut: Windows) -> list[dict[str, Any]]:
+    """Who decided about the claims that are learnt from: ``source``, ``claims``, ``frauds``; those with most first.
+
+    Beyond `MOST_SOURCES` they are told together, without a name.
+    """
+    found = job.database.rows(
+        "SELECT o.source, count(*) AS claims, count(*) FILTER (WHERE o.is_fraud) AS frauds "
+        f"FROM claims_as_of(%(as_of)s) c {LEARNT_FROM} GROUP BY o.source ORDER BY claims DESC, o.source",
+        _known(job, cut),
+    )
+    rest = found[MOST_SOURCES:]
+    others = {name: sum(row[name] for row in rest) for name in ("claims", "frauds")}
+    return found[:MOST_SOURCES] + ([{"source": f"{len(rest)} others", **others}] if rest else [])
+
+
+def _known(job: Job, cut: Windows) -> dict[str, Any]:
+    drawn = cut.judged_share is not None
+    return {"as_of": job.as_of if drawn else cut.train_end, "first": (cut.judged_share or 0.0) * DRAWS}
 
 
 def book(job: Job) -> pl.DataFrame:

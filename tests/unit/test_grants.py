@@ -28,6 +28,7 @@ MOST = frozenset({"SELECT", "INSERT", "UPDATE"})
 MAY: dict[str, dict[Stage, Set[str]]] = {
     "schema_versions": dict.fromkeys(STAGES, READ),
     "job_runs": dict.fromkeys(STAGES, MOST),
+    "access_log": {"score": {"INSERT"}},
     "ingest_files": {"etl": MOST},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
@@ -45,7 +46,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
     "model_cards": {"evaluate": MOST},
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
-    "predictions": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
+    "predictions": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT"}, "score": {"SELECT", "INSERT"}},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
     "stops": {"score": {"SELECT"}, "drift": {"SELECT", "INSERT"}},

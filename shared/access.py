@@ -1,0 +1,140 @@
+"""What analysts may see of a line of business, and the entries that score makes of what it did.
+
+The functions themselves stand in the migration ``line_0012``; what they disclose follows from the contract, by lists of
+what may be seen: a column or a feature that nobody thought of stays out of reach.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from shared.choreography import STAGES
+from shared.contract import PHOTOS_REUSED, Contract
+from shared.grants import role
+from shared.past import entities, of_entity, usual_amount
+
+if TYPE_CHECKING:
+    from shared.database import Database
+    from shared.job import Job
+
+ANALYST = "claimsight_analyst"
+"""Role of the people who look at claims and scores: it may call these functions, and has no right on any table."""
+ASKS = (
+    "ask(text, text, text)",
+    *(f"{name}(bigint)" for name in ("worklist", "claim", "prediction_history", "performance")),
+)
+CALLS: Mapping[str, tuple[str, ...]] = {
+    ANALYST: ASKS,
+    **{role(stage): ("photos_reused_as_of(timestamptz)",) for stage in STAGES},
+}
+"""Functions that work with their owner's rights, by the role that may call them; Postgres would let everyone."""
+
+
+def shown_columns(contract: Contract) -> list[str]:
+    """Columns of a claim that analysts see: none that is sensitive, personal or ignored.
+
+    Nor one that is made from a sensitive or personal one. The claim's id and time are shown beside them.
+    """
+    roles = contract.roles
+    hidden = {roles.id, roles.event_time, *roles.ignore} | made_from(contract, {*roles.sensitive, *roles.pii})
+    return [name for name in contract.stored if name not in hidden]
+
+
+def made_from(contract: Contract, columns: set[str]) -> set[str]:
+    """Columns, and derived ones that read any of them."""
+    read = {name: set(pl.sql_expr(derived.sql).meta.root_names()) for name, derived in contract.derived.items()}
+    return columns | {name for name, inputs in read.items() if inputs & columns}
+
+
+def shown_features(contract: Contract) -> list[str]:
+    """Features, as reasons call them, that are made from columns which analysts see, or count what was known before.
+
+    Of a personal or ignored column its history is shown, which is a count or a rate; of a sensitive one not even that.
+    """
+    roles, shown = contract.roles, shown_columns(contract)
+    dates = [name for name in shown if contract.dtype(name) in ("date", "datetime")]
+    sensitive = made_from(contract, set(roles.sensitive))
+    dated = [*dates, *({roles.event_time} - {None} - sensitive)]
+    features = [*shown, *(f"days from {name}" for name in dates), *(f"weekday of {name}" for name in dated)]
+    features += [f"days from {one} to {other}" for one, other in combinations(dates, 2)]
+    for entity in entities(contract):
+        if entity not in sensitive:
+            features += [name for name, _ in of_entity(contract, entity).values()]
+    if usual_amount(contract) and {roles.amount, roles.kind} <= {*shown}:
+        features.append(f"{roles.amount}, times the usual of its {roles.kind}")
+    return [*features, *([PHOTOS_REUSED] if contract.photos else [])]
+
+
+def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
+    """Name, argument, type and body of each function that discloses something."""
+    roles, shown = contract.roles, shown_columns(contract)
+    columns = ", ".join(f"($1).{_identifier(name)}" for name in shown)
+    facts = f"SELECT to_jsonb(shown) FROM (SELECT {columns}) shown" if shown else "SELECT '{}'::jsonb"
+    stake = f"($1).{_identifier(roles.amount)}::double precision" if roles.amount in shown else "NULL::double precision"
+    features = ", ".join(map(_literal, shown_features(contract)))
+    # The kind names a claim's peers; where nobody is to see it, what is said of peers goes too.
+    kind = "" if roles.kind in (None, *shown) else " - '{unusual,peers,text}'::text[]"
+    reasons = (
+        f"SELECT coalesce(jsonb_agg(reason{kind} ORDER BY place), '[]') FROM jsonb_array_elements($1) "
+        f"WITH ORDINALITY AS listed (reason, place) WHERE reason ->> 'feature' = ANY (ARRAY[{features}]::text[])"
+    )
+    yield "claim_facts", f'claim "{contract.name}".claims', "jsonb", facts
+    yield "claim_stake", f'claim "{contract.name}".claims', "double precision", f"SELECT {stake}"
+    yield "shown_reasons", "reasons jsonb", "jsonb", reasons
+
+
+def disclose(database: Database, contract: Contract) -> None:
+    """Let the functions disclose what this contract says; where they do already, this asks for no right but to look."""
+    stored = database.rows(
+        "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = to_regnamespace(%s)", [contract.name]
+    )
+    known = {row["proname"]: row["prosrc"] for row in stored}
+    for name, argument, returns, body in bodies(contract):
+        if known.get(name) != body:
+            statement = (
+                f'CREATE OR REPLACE FUNCTION "{contract.name}".{name}({argument}) RETURNS {returns} '
+                f"LANGUAGE sql STABLE AS {_literal(body)}"
+            )
+            database.rows(statement.replace("%", "%%"))
+
+
+def admit(database: Database, line: str) -> None:
+    """Let each role call what it may of a line's functions, if there is such a role."""
+    calls = [(who, f'"{line}".{call}') for who, named in CALLS.items() for call in named]
+    lacking = database.rows(
+        "SELECT rolname, call FROM unnest(%s::text[], %s::text[]) AS wanted (who, call) JOIN pg_roles ON rolname = who "
+        "WHERE NOT (has_function_privilege(rolname, call, 'EXECUTE') AND has_schema_privilege(rolname, %s, 'USAGE'))",
+        [*map(list, zip(*calls, strict=True)), line],
+    )
+    for row in lacking:
+        database.rows(f'GRANT USAGE ON SCHEMA "{line}" TO {row["rolname"]}')
+        database.rows(f"GRANT EXECUTE ON FUNCTION {row['call']} TO {row['rolname']}")
+
+
+def log_scoring(job: Job, version: int) -> None:
+    """Enter that this run scored with a model; call it in the transaction of the run's first scores with that model.
+
+    So no score stands without the entry, whenever the run is killed. How many they are says the ledger, by the run.
+    """
+    log_access(job, "score", "scores claims that the model had not scored", version, {})
+
+
+def log_access(job: Job, action: str, purpose: str, version: int | None, detail: dict[str, object]) -> None:
+    """Append an entry to ``access_log``; the table itself says who and when."""
+    job.database.rows(
+        "INSERT INTO access_log (line, action, model_version, purpose, detail, run_id) VALUES (%s, %s, %s, %s, %s, %s)",
+        [job.contract.name, action, version, purpose, json.dumps(detail, default=str), job.run_id or None],
+    )
+
+
+def _identifier(name: str | None) -> str:
+    return '"' + str(name).replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,203 @@
+"""The alert feed: what score hands to the case system, and what it tells of a run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from jobs.score.announce import announce
+from jobs.score.export import COLUMNS, WORDS
+from shared.database import Database
+from shared.job import Job
+from shared.settings import from_environment
+from tests.access_factory import GUARDED, MOMENT, SECRETS, STAGE_LOGINS, Place, guarded, open_line
+from tests.factories import ROOT, environment
+
+LOGIN = STAGE_LOGINS["score"]
+WHO = ("--actor", "Ada", "--purpose", "nightly feed")
+
+
+@pytest.fixture(scope="module")
+def place(postgres: str) -> Iterator[Place]:
+    """A line with scores, and a login for each stage."""
+    with open_line(postgres, "test_export") as made:
+        yield made
+
+
+def run(place: Place, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run score, in a folder, as a login of its role."""
+    settings = environment(folder, make_conninfo(place.url, user=LOGIN), GUARDED)
+    return subprocess.run(
+        [sys.executable, "-m", "jobs.score", *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def said(ran: subprocess.CompletedProcess[str], code: int = 0) -> str:
+    """The closing line's message."""
+    assert ran.returncode == code, ran.stdout + ran.stderr
+    return str(json.loads(ran.stderr.splitlines()[-1])["message"])
+
+
+def test_json_lines_on_the_standard_output(place: Place, tmp_path: Path) -> None:
+    """Each open flagged claim is one line and nothing else is; the log goes elsewhere; reasons come in words too."""
+    ran = run(place, tmp_path, "--export", "-", *WHO)
+    assert said(ran) == "2 flagged claims written to standard output"
+    first, second = map(json.loads, ran.stdout.splitlines())
+    assert (first["claim_id"], second["claim_id"]) == ("c1", "c3")
+    assert {name: first[name] for name in ("week", "rank_in_week", "amount", "model_version", "arm")} == {
+        **{"week": "2024-05-06", "rank_in_week": 1, "amount": 731.25, "model_version": 1, "arm": "champion"}
+    }
+    assert first["fraud_probability"] == pytest.approx(0.8)
+    assert [reason["feature"] for reason in first["reasons"]] == ["amount", "weekday of lost_on"]
+    assert first["reasons_in_words"][0] == "The amount of 731.25 is high: 3 % of claims of theft have as much."
+    assert not [secret for secret in SECRETS if secret in ran.stdout + ran.stderr]
+
+
+def test_csv(place: Place, tmp_path: Path) -> None:
+    """CSV has a header, the same claims in the same order, a column a reason in words; and is the same each time."""
+    for name in ("a.csv", "b"):
+        said(run(place, tmp_path, "--export", name, *WHO, *(("--as", "csv") if name == "b" else ())))
+    content = (tmp_path / "a.csv").read_text()
+    assert content == (tmp_path / "b").read_text()
+    header, *rows = csv.reader(io.StringIO(content))
+    assert header == [*COLUMNS, *WORDS]
+    assert [row[0] for row in rows] == ["c1", "c3"]
+    assert rows[0][-3:] == [
+        *("The amount of 731.25 is high: 3 % of claims of theft have as much.",),
+        *("weekday of lost_on = Sunday lowers the probability", ""),
+    ]
+    assert not [secret for secret in SECRETS if secret in content]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b", "contract.toml", "drop"]
+
+
+def test_nothing_to_export(place: Place, tmp_path: Path) -> None:
+    """With nothing scored since, the file has its header and no row, and the closing line says so."""
+    ran = run(place, tmp_path, "--export", "late.csv", "--since", "2024-05-20T00:00:01", *WHO)
+    assert said(ran) == "no open claim is flagged: late.csv holds none"
+    assert (tmp_path / "late.csv").read_text() == ",".join([*COLUMNS, *WORDS]) + "\n"
+    assert said(run(place, tmp_path, "--export", "all.jsonl", "--since", "2024-05-20", *WHO)).startswith("2 flagged")
+
+
+def test_it_is_logged(place: Place, tmp_path: Path) -> None:
+    """Who, what for, where to, how many claims and of which model stands in the log, under the login."""
+    before = len(place.log())
+    said(run(place, tmp_path, "--export", "a.csv", *WHO))
+    assert place.log()[before:] == [(LOGIN, "export", None, 1, "nightly feed", False)]
+    detail = place.value("SELECT detail FROM claimsight.access_log ORDER BY entry_id DESC LIMIT 1")
+    told = {"actor": "Ada", "place": "a.csv", "format": "csv", "since": None, "claims": 2, "model_versions": [1]}
+    assert detail == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--export", "no/a.csv", *WHO), 78, "there is no folder"),
+        (("--export", "drop", *WHO), 78, "its ending tells no format; end it in .jsonl or .csv"),
+        (("--export", "drop", "--as", "csv", *WHO), 78, "that is no file"),
+        (("--export", "/dev/null", "--as", "csv", *WHO), 78, "that is no file"),
+        (("--export", "/proc/a.csv", *WHO), 78, "name another place"),
+        (("--export", "a.xlsx", *WHO), 78, "its ending tells no format"),
+        (("--export", "a.csv", "--as", "xlsx", *WHO), 2, "is jsonl or csv"),
+        (("--export", "a.csv", "--since", "monday", *WHO), 2, "a moment is written as"),
+        (("--export", "a.csv", "--purpose", "feed of"), 2, "--export wants --actor NAME"),
+        (("--export", "a.csv", "--actor", "Ada"), 2, "--export wants --purpose WHY"),
+        (("--export", "a.csv", "--actor", "Ada", "--purpose", "..."), 2, "say for what purpose"),
+        (("--actor", "Ada"), 2, "--actor goes with --export"),
+    ],
+)
+def test_what_cannot_be_exported(
+    place: Place, tmp_path: Path, arguments: tuple[str, ...], code: int, says: str
+) -> None:
+    """Each mistake is one sentence; nothing is written, and nothing logged."""
+    before = len(place.log())
+    ran = run(place, tmp_path, *arguments)
+    assert ran.returncode == code
+    assert says in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert len(place.log()) == before
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.csv"))
+
+
+def test_a_reader_that_goes_away(place: Place, tmp_path: Path) -> None:
+    """Piped into something that reads nothing, it ends with 75 and a sentence."""
+    settings = environment(tmp_path, make_conninfo(place.url, user=LOGIN), GUARDED)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing) as gone:
+        ran = subprocess.run(
+            [sys.executable, "-m", "jobs.score", "--export", "-", *WHO],
+            cwd=ROOT,
+            env={"PATH": os.environ["PATH"], **settings},
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert "whoever read it has gone" in said(ran, 75)
+
+
+def events(folder: Path) -> list[dict[str, object]]:
+    """Details of what was told."""
+    file = folder / "events.jsonl"
+    return [json.loads(line)["detail"] for line in file.read_text().splitlines()] if file.exists() else []
+
+
+def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
+    """Counts are of the rows that decide, of this run and of one that was killed before; an alert is told of once."""
+    url, found = place.url, guarded()
+    settings = from_environment(environment(tmp_path, url, GUARDED))
+    with Database(url, "motor") as database:
+        runs = [
+            database.rows(
+                "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "
+                "VALUES ('score', 'motor', '0/1', %s, %s, 'test', 'none') RETURNING run_id",
+                [status, MOMENT],
+            )[0]["run_id"]
+            for status in ("killed", "running", "running")
+        ]
+
+        def scored(claim: str, run_id: int, variant: str = "champion", arm: str = "champion", version: int = 2) -> None:
+            database.rows(
+                "INSERT INTO predictions (claim_id, model_version, variant, arm, fraud_probability, flagged, audited, "
+                "scored_as_of, run_id) VALUES (%s, %s, %s, %s, 0.9, true, false, %s, %s)",
+                [claim, version, variant, arm, MOMENT, run_id],
+            )
+
+        def told(run_id: int, count: int) -> list[dict[str, object]]:
+            announce(Job("score", settings, found, database, run_id), 2, count)
+            return events(tmp_path)
+
+        first = {"model_version": 2, "claims": 3, "flagged": 3, "audited": 0, "alerts": 2}
+        try:
+            for claim in ("n1", "n2"):
+                database.rows(
+                    "INSERT INTO claims (claim_id, revision, event_time, known_at, file_id, file_line, amount) "
+                    "VALUES (%s, 1, '2024-05-06', '2024-05-06', 1, 1, 701)",
+                    [claim],
+                )
+            scored("n1", runs[0])  # by the run that was killed
+            scored("n2", 2, arm="challenger", version=1)  # for comparison only, by an earlier run
+            scored("n2", runs[1])
+            scored("c1", runs[1])  # told of when the first model scored it
+            scored("c3", runs[1], variant="challenger")  # for comparison only
+            assert told(runs[1], 2) == [first]
+            database.rows("UPDATE job_runs SET status = 'done' WHERE run_id = %s", [runs[1]])
+            assert told(runs[2], 0) == [first]
+        finally:
+            database.rows("DELETE FROM predictions WHERE model_version = 2 OR claim_id = 'n2'")
+            database.rows("DELETE FROM claims WHERE claim_id IN ('n1', 'n2')")
