@@ -22,8 +22,8 @@ ANOMALY = "anomaly"
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The promoted model.
+class Judged:
+    """A model that evaluate has judged on enough claims to score with.
 
     Attributes
     ----------
@@ -55,6 +55,10 @@ class Champion:
         from shared.model import load
 
         return load(self.folder)
+
+
+class Champion(Judged):
+    """The promoted model."""
 
 
 def champion(database: Database, as_of: datetime) -> Champion | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from shared.claims import Extra, claim_batches
-from shared.draws import AUDIT_DRAW
 from shared.job import Job
 
 BATCH = 50_000
@@ -19,21 +18,34 @@ Decide = Callable[[pl.DataFrame], pl.DataFrame]
 
 @dataclass(frozen=True)
 class Scores:
-    """A table that holds each claim once a model, and the condition under which its row ``p`` counts."""
+    """A table that holds each claim once a model, and the condition under which its row ``p`` counts.
+
+    Attributes
+    ----------
+    joins, asked : str
+        What the claims ``c`` are joined to, and the condition on those that are to be scored at all.
+    extra : mapping
+        Columns that are read with them.
+    values : mapping
+        Parameters of these.
+    """
 
     table: str
     counts: str
+    joins: str = ""
+    asked: str = "true"
+    extra: Extra = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def missing(self) -> str:
-        """Condition on claims ``c``: those that a model has not scored."""
+        """What follows the claims ``c`` in a query: those that a model has not scored."""
         return (
-            f"WHERE NOT EXISTS (SELECT FROM {self.table} p "
+            f"{self.joins} WHERE {self.asked} AND NOT EXISTS (SELECT FROM {self.table} p "
             f"WHERE p.claim_id = c.claim_id AND p.model_version = %(version)s AND {self.counts})"
         )
 
 
-PREDICTIONS = Scores("predictions", "p.variant = 'champion'")
 ANOMALIES = Scores("anomalies", "true")
 
 
@@ -46,11 +58,10 @@ def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Deci
         Reads the model and gives what scores a batch; asked only where there is something to score.
     """
     scored, decide = 0, None
-    values = {"as_of": job.as_of, "version": version}
-    draw: Extra = {"draw": (AUDIT_DRAW, "integer")}
+    values = {"as_of": job.as_of, "version": version, **scores.values}
     while _waiting(job, scores, values):
         decide = decide or decider()
-        for claims in claim_batches(job.database, job.contract, scores.missing, values, draw, BATCH):
+        for claims in claim_batches(job.database, job.contract, scores.missing, values, scores.extra, BATCH):
             _record(job, scores, version, decide(claims))
             scored += claims.height
     return scored
