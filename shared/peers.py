@@ -23,7 +23,7 @@ PEERS = "peers.json"
 LEAST_PEERS = 100
 """Claims of a kind from which they are its peers; of fewer, all claims are."""
 MOST_BINS = 100
-"""Of a number: so many that what is usual in a kind is told apart, whose claims may all lie in a tenth of all claims."""
+"""Of a number: so many that they tell apart what is usual in a kind, whose claims may all lie in a tenth of them."""
 TAILS = (0.001, 0.002, 0.005)
 """Quantiles at which bins end beside the hundredths, and at as much from the top."""
 LEAST_IN_BIN = 20

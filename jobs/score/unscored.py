@@ -39,9 +39,9 @@ class Scores:
 
     @property
     def missing(self) -> str:
-        """What follows the claims ``c`` in a query: those that a model has not scored."""
+        """Condition on claims ``c``: those that a model has not scored."""
         return (
-            f"{self.joins} WHERE {self.asked} AND NOT EXISTS (SELECT FROM {self.table} p "
+            f"NOT EXISTS (SELECT FROM {self.table} p "
             f"WHERE p.claim_id = c.claim_id AND p.model_version = %(version)s AND {self.counts})"
         )
 
@@ -58,19 +58,20 @@ def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Deci
         Reads the model and gives what scores a batch; asked only where there is something to score.
     """
     scored, decide = 0, None
+    rest = f"{scores.joins} WHERE {scores.asked} AND {scores.missing}"
     values = {"as_of": job.as_of, "version": version, **scores.values}
-    while _waiting(job, scores, values):
+    while _waiting(job, rest, values):
         decide = decide or decider()
-        for claims in claim_batches(job.database, job.contract, scores.missing, values, scores.extra, BATCH):
+        for claims in claim_batches(job.database, job.contract, rest, values, scores.extra, BATCH):
             _record(job, scores, version, decide(claims))
             scored += claims.height
     return scored
 
 
-def _waiting(job: Job, scores: Scores, values: dict[str, Any]) -> bool:
+def _waiting(job: Job, rest: str, values: dict[str, Any]) -> bool:
     # Without statistics, as after a first load, Postgres would hold each claim against each score.
     job.database.rows("SET enable_nestloop = off")
-    query = f"SELECT EXISTS (SELECT FROM claims_as_of(%(as_of)s) c {scores.missing}) AS waiting"
+    query = f"SELECT EXISTS (SELECT FROM claims_as_of(%(as_of)s) c {rest}) AS waiting"
     return bool(job.database.rows(query, values)[0]["waiting"])
 
 

@@ -219,7 +219,7 @@ def test_peers_of_a_kind_that_nobody_is_to_see() -> None:
             1,
             "Claims with the same garage in the 90 days before: 5 or more, as many or more in 2 %",
         ),
-        ("phone: days since the claim before, up to 90", 1.0, -1, "Since the last claim with the same phone: 1 day, as"),
+        ("phone: days since the claim before, up to 90", 1.0, -1, "Since the last claim with the same phone: 1 day"),
         (
             "phone: days since the claim before, up to 90",
             None,
