@@ -122,7 +122,9 @@ def check(settings: Settings, database: Database) -> None:
         storage.check(settings.artifacts)
     standing, newest = champion(database, settings.as_of), ranking(database, settings.as_of)
     if standing is not None:
-        _ = standing.model
+        from shared import peers
+
+        _ = standing.model, peers.load(standing.folder)
     if newest is not None:
         _ = newest.model
 

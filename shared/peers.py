@@ -16,7 +16,7 @@ import polars as pl
 
 from shared.contract import Contract
 from shared.errors import ModelError
-from shared.features import FIRST_BIN, Bins, Feature, Floats
+from shared.features import FIRST_BIN, Bins, Feature, Floats, values
 from shared.profile import Column, Counts, Profile
 
 PEERS = "peers.json"
@@ -51,21 +51,22 @@ class Peers:
     kinds: Mapping[str, Sequence[Places]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, known: pl.DataFrame, features: Sequence[Feature], kinds: pl.Series | None) -> Self:
+    def of(cls, claims: pl.DataFrame, features: Sequence[Feature], kind: str | None) -> Self:
         """Count claims.
 
         Parameters
         ----------
-        known : polars.DataFrame
-            Values of the features.
-        kinds : polars.Series or None
-            Level of each claim, null where unknown; None where claims have no kinds.
+        claims : polars.DataFrame
+            The features' source columns, and the kind.
+        kind : str or None
+            Column that parts them into kinds.
         """
-        levels, codes = _levels(known.height, kinds)
+        levels, codes = _levels(claims, kind)
         columns, by_level = [], list[Counts]()
         for feature in features:
-            bins = _bins(feature, known[feature.name])
-            within = bins.codes(known[feature.name])
+            known = values(claims, [feature])[feature.name]  # one by one, so that all together need no memory
+            bins = _bins(feature, known)
+            within = bins.codes(known)
             counts = np.bincount(codes * bins.size + within, minlength=(len(levels) + 1) * bins.size)
             by_level.append(counts.reshape(-1, bins.size))
             columns.append(Column(feature.name, bins, tuple(by_level[-1].sum(axis=0).tolist())))
@@ -155,13 +156,13 @@ def unusual(counts: Sequence[int], *, ordered: bool) -> tuple[Floats, Places]:
     return np.concatenate([every[:FIRST_BIN], beyond]) / total, (0,) * FIRST_BIN + tuple(side.tolist())
 
 
-def _levels(claims: int, kinds: pl.Series | None) -> tuple[list[str], Counts]:
+def _levels(claims: pl.DataFrame, kind: str | None) -> tuple[list[str], Counts]:
     """Levels of the kinds that have enough claims, and each claim's place among them from 1 on; 0 for any other."""
-    if kinds is None:
-        return [], np.zeros(claims, dtype=np.int64)
-    kinds = kinds.cast(pl.String)
+    if kind is None:
+        return [], np.zeros(claims.height, dtype=np.int64)
+    kinds = claims[kind].cast(pl.String).alias("kind")
     frequent = kinds.drop_nulls().value_counts().filter(pl.col("count") >= LEAST_PEERS)
-    levels = frequent[kinds.name].sort().to_list()
+    levels = frequent["kind"].sort().to_list()
     places = {level: place for place, level in enumerate(levels, start=1)}
     return levels, kinds.replace_strict(places, default=0, return_dtype=pl.Int64).to_numpy()
 

@@ -176,7 +176,7 @@ def _told(found: Comparison, standing: Champion, beside: Contender, margin: floa
 def _between(low: float, high: float) -> str:
     """An interval of ratios in words.
 
-    >>> _between(0.5, 2.0), _between(3.0, math.inf), _between(0.0, 0.5), _between(0.0, math.inf)
+    >>> _between(0.5, 2.0), _between(3.0, float("inf")), _between(0.0, 0.5), _between(0.0, float("inf"))
     ('0.50 to 2.00 times', 'at least 3.00 times', 'at most 0.50 times', 'any number of times')
     """
     if high > MOST_TIMES:

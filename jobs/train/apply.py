@@ -20,7 +20,6 @@ from jobs.train.windows import Windows
 from jobs.train.yardsticks import Yardstick
 from shared.anomaly import Anomaly
 from shared.champion import ANOMALY
-from shared.contract import Contract
 from shared.job import Job
 from shared.metrics import OPTIMISTIC
 from shared.model import Model
@@ -110,7 +109,8 @@ def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> 
         folder = Path(scratch)
         fitted.model.save(folder)
         (folder / "profile.json").write_text(json.dumps(fitted.profile.as_document()))
-        (folder / PEERS).write_text(json.dumps(_peers(fitted.model, claims, job.contract).as_document()))
+        peers = Peers.of(claims, fitted.model.features, kind_of(job.contract))
+        (folder / PEERS).write_text(json.dumps(peers.as_document()))
         (folder / "contract.toml").write_bytes(settings.contract.read_bytes())
         (folder / "training.json").write_text(json.dumps(fitted.training, indent=1))
         if isinstance(fitted.model, Model):
@@ -159,11 +159,6 @@ def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> 
         )
         job.record(rows_in=claims.height, rows_out=claims.height)
     return registered.version
-
-
-def _peers(model: Model | Anomaly, claims: pl.DataFrame, contract: Contract) -> Peers:
-    kind = kind_of(contract)
-    return Peers.of(model.known(claims), model.features, claims[kind] if kind else None)
 
 
 def _last_version(job: Job) -> int:

@@ -97,7 +97,8 @@ def predictions(place: Line) -> pl.DataFrame:
     rows = place.rows(
         "SELECT claim_id, p.model_version, p.variant, p.arm, p.fraud_probability, p.flagged, p.audited, "
         "p.reasons::text, p.scored_as_of, c.event_time, c.workshop, c.amount, o.is_fraud, o.known_at "
-        "FROM predictions p JOIN claims c USING (claim_id) JOIN outcomes o USING (claim_id) ORDER BY claim_id, model_version"
+        "FROM predictions p JOIN claims c USING (claim_id) JOIN outcomes o USING (claim_id) "
+        "ORDER BY claim_id, model_version"
     )
     return pl.DataFrame(rows, infer_schema_length=None)
 

@@ -38,7 +38,7 @@ def model() -> Model:
 
 @pytest.fixture(scope="module")
 def explainer(model: Model) -> Explainer:
-    peers = Peers.of(values(CLAIMS, FEATURES), FEATURES, None)
+    peers = Peers.of(CLAIMS, FEATURES, None)
     return Explainer(model.features, claims_factory.contract(), peers)
 
 

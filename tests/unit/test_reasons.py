@@ -75,7 +75,7 @@ def test_contributions_are_exact(blend: Model) -> None:
 def test_reasons_are_the_largest_contributions(blend: Model) -> None:
     """The three reasons of a claim are its three largest contributions, with their sign."""
     shares = blend.contributions(KNOWN, 1)
-    explainer = Explainer(FEATURES, claims_factory.contract(), Peers.of(KNOWN, FEATURES, None))
+    explainer = Explainer(FEATURES, claims_factory.contract(), Peers.of(CLAIMS, FEATURES, None))
     names = [feature.name for feature in FEATURES]
     for row, reasons in zip(shares, explained(explainer, CLAIMS, KNOWN, shares), strict=True):
         largest = sorted(np.abs(row), reverse=True)[:3]
@@ -128,7 +128,7 @@ def book(claims: int = 2000) -> tuple[pl.DataFrame, pl.DataFrame, list[Feature]]
 def test_unusual_is_counted_among_peers() -> None:
     """An amount is compared with claims of its own kind, or with all where those are few, and the share is theirs."""
     frame, known, features = book()
-    peers = Peers.of(known, features, frame["peril"])
+    peers = Peers.of(frame, features, "peril")
     assert peers.kinds.keys() == {"theft", "hail"}
     shares = np.zeros(known.shape)
     shares[:, [feature.name for feature in features].index("amount")] = 1.0
@@ -147,7 +147,7 @@ def test_unusual_is_counted_among_peers() -> None:
 def test_a_level_is_as_usual_as_it_is_frequent() -> None:
     """Of a category the share is that of the level, of what is unknown that of the unknown; the kind itself has all."""
     frame, known, features = book()
-    peers = Peers.of(known, features, frame["peril"])
+    peers = Peers.of(frame, features, "peril")
     shares = np.zeros(known.shape)
     names = [feature.name for feature in features]
     for name, column in (("garage_id", "garage_id"), ("peril", "peril")):
@@ -170,7 +170,7 @@ def test_a_sensitive_value_is_not_shown() -> None:
     frame, known, features = book()
     shares = np.zeros(known.shape)
     shares[:, [feature.name for feature in features].index("sex")] = 2.0
-    peers = Peers.of(known, features, frame["peril"])
+    peers = Peers.of(frame, features, "peril")
     found = [reasons[0] for reasons in explained(Explainer(features, DEMO, peers), frame, known, shares)]
     assert {(reason["value"], reason["unusual"]) for reason in found} == {(None, None)}
     assert {reason["text"] for reason in found} == {
@@ -284,7 +284,7 @@ def test_words_for_every_contract() -> None:
 def test_peers_are_written_and_read(tmp_path: Path) -> None:
     """What train writes score reads; without it, all claims of the profile are the peers; nonsense is a ModelError."""
     frame, known, features = book()
-    peers = Peers.of(known, features, frame["peril"])
+    peers = Peers.of(frame, features, "peril")
     (tmp_path / "profile.json").write_text(json.dumps(Profile.of(known, features).as_document()))
     old = load_peers(tmp_path)
     assert (old.kinds, [column.name for column in old.everyone.columns]) == ({}, known.columns)
@@ -298,7 +298,7 @@ def test_peers_are_written_and_read(tmp_path: Path) -> None:
 def test_peers_add_up_and_name_nobody() -> None:
     """Counts of two halves of the claims, over the same bins, are those of all; a kind of few claims is not told."""
     frame, known, features = book()
-    peers = Peers.of(known, features, frame["peril"])
+    peers = Peers.of(frame, features, "peril")
     for level, counts in peers.kinds.items():
         of_kind = known.filter(frame["peril"] == level)
         assert of_kind.height >= LEAST_PEERS
@@ -325,7 +325,7 @@ def test_words_cost_less_than_contributions(blend: Model) -> None:
     """Putting reasons into words takes a fraction of what finding them takes: here trees are few and shallow."""
     known = pl.concat([KNOWN] * 5)
     claims = pl.concat([CLAIMS] * 5)
-    explainer = Explainer(FEATURES, claims_factory.contract(), Peers.of(KNOWN, FEATURES, None))
+    explainer = Explainer(FEATURES, claims_factory.contract(), Peers.of(CLAIMS, FEATURES, None))
     shares = blend.contributions(known, 1)
     explainer.explain(claims, known, shares)
     began = time.process_time()
