@@ -38,7 +38,7 @@ def rank(claims: pl.DataFrame, model: Anomaly, contract: Contract) -> pl.DataFra
     score = contributions.sum(axis=1)
     strongest = np.argsort(-contributions, axis=1, kind="stable")[:, :REASONS]
     labels = [[column.bins.label(code) for code in range(column.bins.size)] for column in model.profile.columns]
-    shares = [share.tolist() for share in model.shares]
+    shares = [parts.tolist() for parts in model.shares]
     words = [words_of(feature, contract) for feature in model.features]
     codes_of = codes.tolist()  # numpy's own numbers are slow one by one
     reasons = []

@@ -36,7 +36,7 @@ WEEK = timedelta(weeks=1)
 WEEKS, LATER = 12, 2400
 CLAIMED = claims_factory.GARAGE.replace(
     "[outcomes]\n",
-    'claimant = "workshop"\namount = "amount"\npii = ["workshop"]\n[outcomes]\n',
+    'claimant = "workshop"\nentities = ["workshop"]\namount = "amount"\npii = ["workshop"]\n[outcomes]\n',
 )
 
 
