@@ -71,8 +71,9 @@ def ab(job: Job, _: str) -> str:
 
     settings = job.contract.challenger
     found = compare(*tallies, settings.share, settings.margin)
-    print(_table(job, standing, beside, tallies))
-    return _told(found, standing, beside, settings.margin)
+    told = _told(found, standing, beside, settings.margin)
+    print(_table(job, standing, beside, tallies), told, sep="\n")
+    return told
 
 
 def _tallies(job: Job, standing: Champion, beside: Contender) -> tuple[Tally, Tally] | None:

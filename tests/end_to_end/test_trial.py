@@ -230,8 +230,9 @@ def test_a_trial_from_its_first_week_to_its_end(
     now = FIRST + week * WEEK
     place.call(ab, "", as_of=now)
     printed = capsys.readouterr().out.splitlines()
-    shadow, header, *arms = printed
+    shadow, header, *arms, sentence = printed
     assert "Side by side on" in shadow
+    assert sentence == told[-1]
     assert header.split()[:2] == ["arm", "claims"]
     assert [figures(row) for row in arms] == [by_hand(place, arm, now) for arm in ("champion", "challenger")]
     if champion_is_good:
@@ -287,7 +288,7 @@ def test_without_a_trial(place: Line) -> None:
         text=True,
         check=False,
     )
-    (closing,) = [json.loads(line) for line in process.stdout.splitlines()]
+    (closing,) = [json.loads(line) for line in (process.stdout + process.stderr).splitlines()]
     assert (process.returncode, closing["message"]) == (
         0,
         "no trial: the contract's challenger.share is 0, so model 2 decides about no claim",
