@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -189,12 +190,15 @@ def test_a_challenger_that_does_harm_decides_about_nothing(place: Line) -> None:
     assert "refused for harm" in place.call(ab, "")
 
 
-def test_an_unreadable_challenger_keeps_no_claim_waiting(place: Line, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreadable_challenger_keeps_no_claim_waiting(place: Line, caplog: pytest.LogCaptureFixture) -> None:
     """The champion scores and decides about every claim; that the challenger cannot be read is logged."""
     on_trial(place)
     settle(place, "[challenger]\nshare = 0.5")
     shutil.rmtree(place.folder / "model-1")
-    assert "claims scored by model 1" in score(place)
+    with caplog.at_level(logging.INFO):
+        assert "claims scored by model 1" in score(place)
+    said = [record.message for record in caplog.records]
+    assert {"the challenger decides about no claim", "the challenger scores nothing"} <= set(said)
     found = predictions(place)
     assert set(found["variant"]) == set(found["arm"]) == {"champion"}
 
