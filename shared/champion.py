@@ -22,8 +22,8 @@ ANOMALY = "anomaly"
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The promoted model.
+class Judged:
+    """A model that evaluate has judged on enough claims to score with.
 
     Attributes
     ----------
@@ -55,6 +55,10 @@ class Champion:
         from shared.model import load
 
         return load(self.folder)
+
+
+class Champion(Judged):
+    """The promoted model."""
 
 
 def champion(database: Database, as_of: datetime) -> Champion | None:
@@ -118,7 +122,9 @@ def check(settings: Settings, database: Database) -> None:
         storage.check(settings.artifacts)
     standing, newest = champion(database, settings.as_of), ranking(database, settings.as_of)
     if standing is not None:
-        _ = standing.model
+        from shared import peers
+
+        _ = standing.model, peers.load(standing.folder)
     if newest is not None:
         _ = newest.model
 

@@ -99,6 +99,17 @@ class Review(Part):
     """Amount above which a claim that is flagged for the first time is told of at once; without it none is."""
 
 
+class Challenger(Part):
+    """What a refused challenger may do beside the champion, until it is promoted or a newer one comes."""
+
+    shadow: bool = True
+    """Whether it scores what the champion scores, for comparison; nobody looks at those claims for it."""
+    share: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Share of the claimants of whose claims it decides, unless it was refused for harm that it would do."""
+    margin: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """How many more frauds, as a share, must be found before a change of models is worth it; 0.25 is a quarter."""
+
+
 class Training(Part):
     """When there is something new to learn, and how much of it is kept back to judge."""
 
@@ -152,6 +163,7 @@ class Contract(Part):
     features: Features = Features()
     gates: Gates = Gates()
     review: Review = Review()
+    challenger: Challenger = Challenger()
     training: Training = Training()
     drift: Drift = Drift()
     hash: str = ""

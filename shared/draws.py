@@ -6,6 +6,10 @@ for both, every audited claim would judge models, and none be learnt from.
 
 from __future__ import annotations
 
+from typing import Literal
+
+Arm = Literal["champion", "challenger"]
+"""The model that decides about a claim; each prediction of a claim tells it."""
 DRAWS = 1 << 32
 AUDIT_DRAW = "hashtextextended(c.claim_id, 0) & 4294967295"
 """Lot for the audit sample: the lowest are reviewed though nobody suspects them."""

@@ -117,9 +117,9 @@ class Line:
         return [(row["model_version"], row["action"], row["actor"]) for row in found]
 
 
-def line(url: str, folder: Path, claims: int = 900) -> Line:
+def line(url: str, folder: Path, claims: int = 900, text: str = claims_factory.GARAGE) -> Line:
     """Make tables, claims and a registered model without a version in an empty database and folder."""
-    gates = claims_factory.GARAGE.replace("[gates]\n", f"[gates]\n{GATES}")
+    gates = text.replace("[gates]\n", f"[gates]\n{GATES}")
     (folder / "contract.toml").write_text(gates)
     made = Line(make_conninfo(url), folder)
     with Database(made.url, "garage") as database:

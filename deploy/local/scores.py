@@ -111,6 +111,7 @@ def _in_words(reason: Row) -> Row:
         "value": _value(reason["value"]),
         "raises": log_odds > 0,
         "factor": math.exp(min(abs(log_odds), 700)),
+        "text": reason.get("text"),
     }
 
 

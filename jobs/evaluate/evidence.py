@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from shared.champion import ANOMALY, Champion, folder_of
+from shared.champion import ANOMALY, Champion, Judged, folder_of
 from shared.claims import read_claims
 from shared.contract import Contract
 from shared.draws import DRAWS, SPLIT_DRAW
@@ -64,9 +64,9 @@ class Unlearnt:
     below: float | None
 
     @classmethod
-    def of(cls, challenger: Challenger, standing: Champion | None) -> Self:
+    def of(cls, challenger: Challenger | Judged, standing: Champion | None) -> Self:
         """Claims that both models may be judged by."""
-        models = (challenger, standing) if standing else (challenger,)
+        models = [model for model in (challenger, standing) if model]
         ends = [model.train_end for model in models if model.judged_share is None]
         shares = [model.judged_share for model in models if model.judged_share is not None]
         return cls(max(ends, default=None), min(shares, default=None))

@@ -6,6 +6,7 @@ import argparse
 from datetime import date
 from typing import Any
 
+from jobs.evaluate.ab import ab
 from jobs.evaluate.history import append, entries, live_on, mirror, succession, table
 from shared.arguments import Detail, Option, text
 from shared.champion import folder_of
@@ -119,4 +120,5 @@ OPTIONS = (
     Option("--override", "REASON", "promote a model that was refused", override, (_ACTOR, _MODEL), parse=text),
     Option("--rollback", "REASON", "go back to the champion before", rollback, (_ACTOR,), str.strip, optional=True),
     Option("--history", "", "tell which model was live when, why, and who said so", history, (_ON,), looks=True),
+    Option("--ab", "", "tell what the challenger's trial shows, and whether to stop it", ab, looks=True),
 )

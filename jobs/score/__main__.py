@@ -8,8 +8,10 @@ from __future__ import annotations
 from jobs.score.announce import announce
 from jobs.score.export import EXPORT
 from jobs.score.stopped import refuse_stopped
-from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
-from shared.champion import Champion, Ranking, champion, check, ranking
+from jobs.score.trial import Pair
+from jobs.score.unscored import ANOMALIES, Decide, score_all
+from shared.challenger import contender
+from shared.champion import Ranking, champion, check, ranking
 from shared.job import Job, run
 
 
@@ -20,14 +22,17 @@ def work(job: Job) -> str:
         standing = champion(job.database, job.as_of)
         if standing is None:
             return "no champion yet; nothing scored"
-        scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
+        beside = contender(job.database, standing, job.as_of)
+        pair = Pair(job, standing, beside)
+        scored, shadows = pair.champion(), pair.challenger()
         announce(job, standing.version, scored)
         job.figures("no claim waits", waiting=0, wait_hours=0)
-        return _told(scored, standing.version)
+        told = _told(scored, standing.version)
+        return f"{told}; {shadows:,} by its challenger, model {beside.version}" if beside and shadows else told
     newest = ranking(job.database, job.as_of)
     if newest is None:
         return "no model to rank claims by yet; nothing scored"
-    return _told(score_all(job, ANOMALIES, newest.version, lambda: _ranking(newest)), newest.version)
+    return _told(score_all(job, ANOMALIES, newest.version, lambda: _ranking(job, newest)), newest.version)
 
 
 def _told(scored: int, version: int) -> str:
@@ -35,19 +40,11 @@ def _told(scored: int, version: int) -> str:
 
 
 # Most runs find nothing to score; numpy and the model are for those that do.
-def _predicting(job: Job, standing: Champion) -> Decide:
-    from jobs.score.predict import audit_share, predict
-
-    model, threads = standing.model, job.settings.threads
-    audited = audit_share(job.contract.review.capacity_per_week, standing.metrics["claims_per_week"])
-    return lambda claims: predict(claims, model, standing.threshold, audited, threads)
-
-
-def _ranking(newest: Ranking) -> Decide:
+def _ranking(job: Job, newest: Ranking) -> Decide:
     from jobs.score.rank import rank
 
-    model = newest.model
-    return lambda claims: rank(claims, model)
+    model, contract = newest.model, job.contract
+    return lambda claims: rank(claims, model, contract)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from shared.access import log_scoring
 from shared.claims import Extra, claim_batches
-from shared.draws import AUDIT_DRAW
 from shared.job import Job
 
 BATCH = 50_000
@@ -20,21 +19,34 @@ Decide = Callable[[pl.DataFrame], pl.DataFrame]
 
 @dataclass(frozen=True)
 class Scores:
-    """A table that holds each claim once a model, and the condition under which its row ``p`` counts."""
+    """A table that holds each claim once a model, and the condition under which its row ``p`` counts.
+
+    Attributes
+    ----------
+    joins, asked : str
+        What the claims ``c`` are joined to, and the condition on those that are to be scored at all.
+    extra : mapping
+        Columns that are read with them.
+    values : mapping
+        Parameters of these.
+    """
 
     table: str
     counts: str
+    joins: str = ""
+    asked: str = "true"
+    extra: Extra = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def missing(self) -> str:
         """Condition on claims ``c``: those that a model has not scored."""
         return (
-            f"WHERE NOT EXISTS (SELECT FROM {self.table} p "
+            f"NOT EXISTS (SELECT FROM {self.table} p "
             f"WHERE p.claim_id = c.claim_id AND p.model_version = %(version)s AND {self.counts})"
         )
 
 
-PREDICTIONS = Scores("predictions", "p.variant = 'champion'")
 ANOMALIES = Scores("anomalies", "true")
 
 
@@ -47,20 +59,20 @@ def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Deci
         Reads the model and gives what scores a batch; asked only where there is something to score.
     """
     scored, decide = 0, None
-    values = {"as_of": job.as_of, "version": version}
-    draw: Extra = {"draw": (AUDIT_DRAW, "integer")}
-    while _waiting(job, scores, values):
+    rest = f"{scores.joins} WHERE {scores.asked} AND {scores.missing}"
+    values = {"as_of": job.as_of, "version": version, **scores.values}
+    while _waiting(job, rest, values):
         decide = decide or decider()
-        for claims in claim_batches(job.database, job.contract, scores.missing, values, draw, BATCH):
+        for claims in claim_batches(job.database, job.contract, rest, values, scores.extra, BATCH):
             _record(job, scores, version, decide(claims), first=not scored)
             scored += claims.height
     return scored
 
 
-def _waiting(job: Job, scores: Scores, values: dict[str, Any]) -> bool:
+def _waiting(job: Job, rest: str, values: dict[str, Any]) -> bool:
     # Without statistics, as after a first load, Postgres would hold each claim against each score.
     job.database.rows("SET enable_nestloop = off")
-    query = f"SELECT EXISTS (SELECT FROM claims_as_of(%(as_of)s) c {scores.missing}) AS waiting"
+    query = f"SELECT EXISTS (SELECT FROM claims_as_of(%(as_of)s) c {rest}) AS waiting"
     return bool(job.database.rows(query, values)[0]["waiting"])
 
 

@@ -23,6 +23,7 @@ from shared.champion import ANOMALY
 from shared.job import Job
 from shared.metrics import OPTIMISTIC
 from shared.model import Model
+from shared.peers import PEERS, Peers, kind_of
 from shared.profile import Profile
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> 
         folder = Path(scratch)
         fitted.model.save(folder)
         (folder / "profile.json").write_text(json.dumps(fitted.profile.as_document()))
+        peers = Peers.of(claims, fitted.model.features, kind_of(job.contract))
+        (folder / PEERS).write_text(json.dumps(peers.as_document()))
         (folder / "contract.toml").write_bytes(settings.contract.read_bytes())
         (folder / "training.json").write_text(json.dumps(fitted.training, indent=1))
         if isinstance(fitted.model, Model):

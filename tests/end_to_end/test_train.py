@@ -68,7 +68,8 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(make: Callable[[
     runs = [row["n"] for row in killed.rows("SELECT count(*) AS n FROM trials GROUP BY run_id ORDER BY run_id")]
     assert runs == [left, count - left]
     assert files(killed) == files(whole)
-    assert {"model.json", "profile.json", "training.json", "contract.toml", "MLmodel"} <= files(whole).keys()
+    written = files(whole).keys()
+    assert {"model.json", "profile.json", "peers.json", "training.json", "contract.toml", "MLmodel"} <= written
 
 
 def test_a_lost_mlflow_does_not_stop_training(make: Callable[[str], Line]) -> None:

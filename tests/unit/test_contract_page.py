@@ -17,7 +17,7 @@ from shared.contract import Contract, load
 from tests.factories import MOTOR, ROOT
 
 PAGE = (Path(__file__).parents[2] / "docs" / "contract.md").read_text()
-PARTS = ("file", "features", "gates", "review", "training", "drift")
+PARTS = ("file", "features", "gates", "review", "challenger", "training", "drift")
 
 
 def keys() -> list[tuple[str, object]]:

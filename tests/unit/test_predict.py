@@ -8,17 +8,20 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.score.predict import REASONS, explain, predict
+from jobs.score.predict import predict
+from jobs.score.reasons import REASONS, Explainer
 from jobs.train.candidates import Candidate
 from jobs.train.fit import Fitter
-from shared.features import Feature, features_of, values
+from shared.draws import Arm
+from shared.features import features_of, values
 from shared.model import Model
+from shared.peers import Peers
 from tests import claims_factory
-from tests.claims_factory import ODD
 
 CLAIMS = claims_factory.claims(600)
 FEATURES = features_of(claims_factory.contract())
 LATER = claims_factory.claims(400, seed=1).with_columns(
+    arm=pl.Series(["champion", "challenger"] * 200),
     draw=pl.Series(np.random.default_rng(0).integers(0, 2**32, 400)),
     amount=pl.when(pl.int_range(pl.len()) % 7 > 0).then("amount"),
     size=pl.when(pl.int_range(pl.len()) % 5 > 0).then("size"),
@@ -33,14 +36,26 @@ def model() -> Model:
     return Fitter(FEATURES, values(CLAIMS, FEATURES), y, 1, 0).fit(candidate)
 
 
-def test_predictions_stand_in_order_with_reasons_where_someone_looks(model: Model) -> None:
-    """Each claim has its row; reasons stand where a claim is flagged or audited, and nowhere else."""
-    found = predict(LATER, model, 0.3, 0.2, 1)
+@pytest.fixture(scope="module")
+def explainer(model: Model) -> Explainer:
+    peers = Peers.of(CLAIMS, FEATURES, None)
+    return Explainer(model.features, claims_factory.contract(), peers)
+
+
+@pytest.mark.parametrize("variant", ["champion", "challenger"])
+def test_predictions_stand_in_order_with_reasons_where_someone_looks(
+    model: Model, explainer: Explainer, variant: Arm
+) -> None:
+    """Each claim has its row; reasons stand where the model decides and a claim is flagged or audited, else nowhere."""
+    found = predict(LATER, model, 0.3, 0.2, explainer, 1, variant)
     assert found["claim_id"].equals(LATER["claim_id"])
+    assert found["arm"].equals(LATER["arm"])
+    assert set(found["variant"]) == {variant}
     assert found["fraud_probability"].to_numpy() == pytest.approx(model.score(LATER, 1))
     assert (found["flagged"] == (found["fraud_probability"] >= 0.3)).all()
     assert not (found["flagged"] & found["audited"]).any()
-    assert ((found["flagged"] | found["audited"]) == found["reasons"].is_not_null()).all()
+    looked_at = (found["flagged"] | found["audited"]) & (found["arm"] == variant)
+    assert (looked_at == found["reasons"].is_not_null()).all()
     assert 0.1 < found.filter(~pl.col("flagged"))["audited"].mean() < 0.3
     for reasons in map(json.loads, found["reasons"].drop_nulls()):
         assert 0 < len(reasons) <= REASONS
@@ -50,26 +65,21 @@ def test_predictions_stand_in_order_with_reasons_where_someone_looks(model: Mode
         assert {reason["value"] for reason in reasons if reason["feature"] == "size"} <= {"S", "M", "L", None}
 
 
-def test_same_claims_are_audited_whatever_stands_beside_them(model: Model) -> None:
+def test_same_claims_are_audited_whatever_stands_beside_them(model: Model, explainer: Explainer) -> None:
     """The lot goes with the claim: a batch cut in two gives the same predictions."""
-    whole = predict(LATER, model, 0.3, 0.2, 1)
-    halves = [predict(part, model, 0.3, 0.2, 1) for part in (LATER[:150], LATER[150:])]
+    whole = predict(LATER, model, 0.3, 0.2, explainer, 1)
+    halves = [predict(part, model, 0.3, 0.2, explainer, 1) for part in (LATER[:150], LATER[150:])]
     assert pl.concat(halves).equals(whole)
 
 
-@pytest.mark.parametrize(("threshold", "audited", "explained"), [(2.0, 0.0, 0), (0.0, 0.0, 400), (2.0, 1.0, 400)])
-def test_none_or_all_are_looked_at(model: Model, threshold: float, audited: float, explained: int) -> None:
-    """Nobody's reasons, or everybody's, are no special case."""
-    assert predict(LATER, model, threshold, audited, 1)["reasons"].count() == explained
+@pytest.mark.parametrize(("threshold", "audited", "explained"), [(2.0, 0.0, 0), (0.0, 0.0, 200), (2.0, 1.0, 200)])
+def test_none_or_all_are_looked_at(
+    model: Model, explainer: Explainer, threshold: float, audited: float, explained: int
+) -> None:
+    """Nobody's reasons, or those of everybody whose claim it decides about, are no special case."""
+    assert predict(LATER, model, threshold, audited, explainer, 1)["reasons"].count() == explained
 
 
-def test_reasons_name_values_as_people_do() -> None:
-    """An ordered level is named, an unknown value is null, a share of zero is no reason, and all is strict JSON."""
-    features = [Feature("size", ("size",), "ordered", ("S", "M")), Feature(ODD, (ODD,), "category")]
-    known = pl.DataFrame({"size": [1.0, None], ODD: ['"^a$"\n', None]}, schema={"size": pl.Float64, ODD: pl.String})
-    first, second = explain(known, np.array([[0.5, -1.0], [0.0, 0.25]]), features)
-    assert json.loads(first) == [
-        {"feature": ODD, "value": '"^a$"\n', "direction": "lowers", "log_odds": -1.0},
-        {"feature": "size", "value": "M", "direction": "raises", "log_odds": 0.5},
-    ]
-    assert json.loads(second) == [{"feature": ODD, "value": None, "direction": "raises", "log_odds": 0.25}]
+def test_no_claims_are_no_special_case(model: Model, explainer: Explainer) -> None:
+    """Of no claims there are no predictions."""
+    assert predict(LATER.clear(), model, 0.3, 0.2, explainer, 1).is_empty()

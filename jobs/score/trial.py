@@ -1,0 +1,106 @@
+"""Score with the champion, and beside it with the refused challenger, which decides where the contract lets it."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from jobs.score.unscored import Decide, Scores, score_all
+from shared.challenger import Contender
+from shared.champion import Champion, Judged
+from shared.database import quoted
+from shared.draws import AUDIT_DRAW, DRAWS, SPLIT_DRAW, Arm, arm_draw
+from shared.errors import ClaimsightError, ModelError
+from shared.job import Job
+
+
+class Pair:
+    """The champion and its contender at work, for one run.
+
+    Parameters
+    ----------
+    contender : Contender or None
+        As :func:`shared.challenger.contender` finds it.
+    """
+
+    def __init__(self, job: Job, standing: Champion, contender: Contender | None) -> None:
+        self._job, self._standing, self._contender = job, standing, contender
+        wanted = job.contract.challenger
+        self._share = contender.share(job.contract) if contender else 0.0
+        self._shadow = contender is not None and (wanted.shadow or wanted.share > 0)
+
+    def champion(self) -> int:
+        """Score what the champion has not scored, and settle in which arm each claim stands; return how many."""
+        claimant = self._job.contract.roles.claimant
+        drawn = arm_draw(quoted(claimant) if claimant else None)
+        scores = Scores(
+            "predictions",
+            "p.variant = 'champion'",
+            extra={"draw": (AUDIT_DRAW, "integer"), "arm_draw": (drawn, "integer")},
+        )
+        return score_all(self._job, scores, self._standing.version, self._settling)
+
+    def challenger(self) -> int:
+        """Score beside it what the contender did not learn from, or decides about; return how many.
+
+        A contender that cannot be read scores nothing, which is logged.
+        """
+        contender = self._contender
+        if contender is None or not self._shadow:
+            return 0
+        scores = Scores(
+            "predictions",
+            "p.variant = 'challenger'",
+            "JOIN predictions q ON q.claim_id = c.claim_id AND q.variant = 'champion' "
+            "AND q.model_version = %(standing)s",
+            f"(q.arm = 'challenger' OR %(shadow)s AND (c.event_time > %(train_end)s OR {SPLIT_DRAW} < %(below)s))",
+            {"draw": (AUDIT_DRAW, "integer"), "arm": ("q.arm", "text")},
+            {
+                "standing": self._standing.version,
+                "shadow": self._job.contract.challenger.shadow,
+                "train_end": contender.train_end,
+                "below": (contender.judged_share or 0.0) * DRAWS,
+            },
+        )
+        try:
+            return score_all(self._job, scores, contender.version, lambda: self._deciding(contender, "challenger"))
+        except ModelError as error:
+            self._job.log("the challenger scores nothing", model_version=contender.version, reason=str(error))
+            return 0
+
+    def _settling(self) -> Decide:
+        """Decide for the champion, and put each claim into an arm; into the challenger's only if that can decide."""
+        from jobs.score.predict import arms
+
+        decide = self._deciding(self._standing, "champion")
+        share: float | None = None
+
+        def settle(claims: pl.DataFrame) -> pl.DataFrame:
+            nonlocal share
+            if share is None:
+                share = self._share if self._share and self._is_ready(claims) else 0.0
+            return decide(claims.with_columns(arm=arms(claims["arm_draw"], share)))
+
+        return settle
+
+    def _is_ready(self, claims: pl.DataFrame) -> bool:
+        """Whether the contender can be read and knows all that it looks at; else no claim must wait for it."""
+        assert self._contender is not None
+        try:
+            self._contender.model.known(claims.clear())
+        except ClaimsightError as error:
+            self._job.log("the challenger decides about no claim", reason=str(error))
+            return False
+        return True
+
+    def _deciding(self, judged: Judged, arm: Arm) -> Decide:
+        # Most runs find nothing to score; numpy and the model are for those that do.
+        from jobs.score.predict import audit_share, predict
+        from jobs.score.reasons import Explainer
+        from shared import peers
+
+        model, threads = judged.model, self._job.settings.threads
+        explainer = Explainer(model.features, self._job.contract, peers.load(judged.folder))
+        # Of both arms by the champion's volume, so that the same claims are audited whoever decides.
+        volume = self._standing.metrics["claims_per_week"]
+        audited = audit_share(self._job.contract.review.capacity_per_week, volume)
+        return lambda claims: predict(claims, model, judged.threshold, audited, explainer, threads, arm)
