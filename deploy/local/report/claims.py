@@ -6,7 +6,7 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-from deploy.local.words import figure
+from deploy.local.report.words import figure
 from shared.contract import Contract
 from shared.database import Database, quoted
 from shared.draws import DRAWS, SPLIT_DRAW

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from shared.champion import folder_of
 from shared.contract import Contract
 from shared.database import Database
+from shared.errors import ModelError
 from shared.metrics import wilson
 
 Z_95 = 1.96
@@ -90,4 +93,39 @@ def _with_examples(database: Database, contract: Contract, version: int, slices:
     return [
         found | {"examples": [] if personal else [row["claim_id"] for row in rows if row["slice"] == place]}
         for place, found in enumerate(slices)
+    ]
+
+
+def training(trained: Row | None, contract: Contract) -> Row | None:
+    """What stands beside the model about how it came about, or None: its files cannot be read."""
+    if trained is None:
+        return None
+    try:
+        folder = folder_of(trained["artifact_uri"])
+        told: Row = json.loads((folder / "training.json").read_text())
+        features = json.loads((folder / "model.json").read_text())["features"]
+    except (ModelError, OSError, ValueError, KeyError):
+        return None
+    columns = contract.known
+    for feature in features:
+        known = [columns[name] for name in feature["sources"][:1] if name in columns]
+        feature["meaning"] = known[0].meaning if known else ""
+        feature["sensitive"] = any(name in contract.roles.sensitive for name in feature["sources"])
+    trials = [trial | {"place": place} for place, trial in enumerate(told.get("trials", ()))]
+    findings = [finding | {"let_in": contract.features.allow.get(finding["column"])} for finding in told["findings"]]
+    return told | {"trials": trials, "findings": findings, "features": features}
+
+
+def deciles(bins: list[Row]) -> list[Row]:
+    """Tenths of the judged claims, with their rates and their lift over the average."""
+    claims, frauds = (sum(row[key] for row in bins) for key in ("claims", "frauds"))
+    return [
+        row
+        | {
+            "place": place,
+            "rate": row["frauds"] / row["claims"],
+            "expected_rate": row["expected"] / row["claims"],
+            "lift": row["frauds"] / row["claims"] * claims / frauds if frauds else None,
+        }
+        for place, row in enumerate(bins, 1)
     ]
