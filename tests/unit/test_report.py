@@ -25,7 +25,7 @@ AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 TRAIN_END = datetime(2024, 3, 1, tzinfo=UTC)
 HEADINGS = [
     *("Headline", "Pages"),
-    "Scores",
+    *("Worklist", "Scores"),
     *("Models tried", "Lift", "Bias", "Errors"),
     *("The book", "Quarantine"),
     *("Drift", "Shift of each feature", "Late outcomes", "Associations", "Sources"),

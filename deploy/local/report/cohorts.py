@@ -20,6 +20,7 @@ TOLD = {
     "prevalence": "Frauds among all claims",
 }
 """Figures of a cohort, in the order in which they are told."""
+KINDS = ("realised", "estimated")
 SHARES = ("recall_at_capacity", "precision", "prevalence")
 
 Row = dict[str, Any]
@@ -51,13 +52,13 @@ def gather_cohorts(database: Database, champion: Row | None, as_of: datetime) ->
         return {"cohorts": []}
     by_metric: dict[str, dict[date, Row]] = {}
     for row in database.rows(_NEWEST, {"as_of": as_of}):
-        by_metric.setdefault(row["metric"], {}).setdefault(row["week"], {})[row["kind"]] = row
+        by_metric.setdefault(row["metric"], {}).setdefault(row["week"], {"week": row["week"]})[row["kind"]] = row
     judged = champion["metrics"]["ranking"] if champion else {}
     return {
         "cohorts": [
             {
                 "name": name,
-                "weeks": [{"week": week} | kinds for week, kinds in sorted(by_metric[metric].items())][-MOST_WEEKS:],
+                "weeks": [dict.fromkeys(KINDS) | told for _, told in sorted(by_metric[metric].items())][-MOST_WEEKS:],
                 "judged": judged.get(metric, {}).get("value"),
                 "share": metric in SHARES,
             }

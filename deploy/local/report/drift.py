@@ -79,6 +79,18 @@ def shifts(measures: Sequence[Row], importance: Mapping[str, float]) -> Row:
     return _grid(list(found.values()), importance)
 
 
+def worst(database: Database, version: int, as_of: datetime) -> list[Row]:
+    """Single features by their shift in the newest window, as a multiple of the limit, times their importance."""
+    measures = database.rows(
+        'SELECT window_end, feature, metric, "limit", value / nullif("limit", 0) AS ratio FROM drift_metrics '
+        "WHERE model_version = %(version)s AND as_of <= %(as_of)s AND metric IN ('shift', 'psi') AND window_end = "
+        "(SELECT max(window_end) FROM drift_metrics WHERE model_version = %(version)s AND as_of <= %(as_of)s)",
+        {"version": version, "as_of": as_of},
+    )
+    found = shifts(measures, importance_of(database, version, as_of))["features"]
+    return [row for row in found if row["feature"] not in WHOLES]
+
+
 def importance_of(database: Database, version: int | None, as_of: datetime) -> dict[str, float]:
     """Share of each feature in the importance of all, as last told."""
     rows = database.rows(

@@ -18,7 +18,7 @@ def cohorts(found: Row, words: Words) -> Markup:
         (place, kind, row[kind])
         for place, row in enumerate(weeks)
         for kind in ("estimated", "realised")
-        if kind in row and row[kind]["value"] is not None
+        if row[kind] is not None
     ]
     level = found["judged"]
     values = [row["value"] for _, _, row in points] + ([level] if level is not None else [])
@@ -27,7 +27,7 @@ def cohorts(found: Row, words: Words) -> Markup:
     top = 1.08 * max(1e-9, min(max(reach, *values), 1.6 * max(values)))
     wide = (-0.6, len(weeks) - 0.4)
     chart = Chart(f"{found['name']} by week of the claims; the table has the figures", wide, (0.0, top))
-    chart.y_axis(words, found["name"].lower() if found["name"] != "AUC" else "AUC")
+    chart.y_axis(words, "")
     labels = [row["week"].strftime("%Y-%m-%d") for row in weeks]
     chart.x_axis(range(len(weeks)), labels, "week of the claims")
     for kind in ("estimated", "realised"):

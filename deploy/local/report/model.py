@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
 from shared.champion import folder_of
 from shared.contract import Contract
 from shared.database import Database
+from shared.draws import DRAWS, SPLIT_DRAW
 from shared.errors import ModelError
 from shared.metrics import wilson
 
@@ -18,6 +20,30 @@ CURVE_ROWS = 20
 """Points of a curve that its table tells."""
 
 Row = dict[str, Any]
+
+# Claims of equal probability are one step of the curve: the sum over steps of the gain in recall times the precision.
+_SHADOW = f"""
+WITH judged AS (
+    SELECT o.is_fraud, s.fraud_probability AS standing, c.fraud_probability AS shadow
+    FROM predictions s JOIN predictions c USING (claim_id)
+    JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) JOIN claims_as_of(%(as_of)s) b USING (claim_id),
+    (SELECT max(train_end) AS learnt, min(judged_share) AS share FROM models
+     WHERE model_version IN (%(standing)s, %(shadow)s)) m
+    WHERE s.model_version = %(standing)s AND s.variant = 'champion' AND s.scored_as_of <= %(as_of)s
+    AND c.model_version = %(shadow)s AND c.variant = 'challenger' AND c.scored_as_of <= %(as_of)s
+    AND (b.event_time > m.learnt OR {SPLIT_DRAW} < m.share * {DRAWS})
+), steps AS (
+    SELECT variant, p, count(*) AS claims, count(*) FILTER (WHERE is_fraud) AS frauds
+    FROM judged, LATERAL (VALUES ('standing', standing), ('challenger', shadow)) AS v (variant, p) GROUP BY variant, p
+), sums AS (
+    SELECT variant, frauds, sum(frauds) OVER down AS found, sum(claims) OVER down AS looked_at,
+           sum(frauds) OVER (PARTITION BY variant) AS all_frauds, sum(claims) OVER (PARTITION BY variant) AS all_claims
+    FROM steps WINDOW down AS (PARTITION BY variant ORDER BY p DESC)
+)
+SELECT variant, max(all_claims)::bigint AS claims, max(all_frauds)::bigint AS frauds,
+       sum(frauds / nullif(all_frauds, 0) * found / looked_at)::float8 AS average_precision
+FROM sums GROUP BY variant
+"""
 
 
 def gather_model(database: Database, contract: Contract, judged: Row | None, history: Sequence[Row]) -> Row:
@@ -94,6 +120,27 @@ def _with_examples(database: Database, contract: Contract, version: int, slices:
         found | {"examples": [] if personal else [row["claim_id"] for row in rows if row["slice"] == place]}
         for place, found in enumerate(slices)
     ]
+
+
+def shadow(database: Database, champion: Row, as_of: datetime) -> Row | None:
+    """Hold the challenger that scores in the shadow against the champion, or None: there is none.
+
+    Both are judged on the claims that both have scored, that are later than any either learnt from (where time is not
+    split: drawn to judge), and whose outcome is known. Average precision is that of :func:`shared.metrics`.
+    """
+    newest = database.rows(
+        "SELECT p.model_version, min(p.scored_as_of) AS since, count(*) AS claims, "
+        "count(*) FILTER (WHERE p.flagged) AS flagged FROM predictions p "
+        "WHERE p.variant = 'challenger' AND p.model_version > %s AND p.scored_as_of <= %s "
+        "GROUP BY 1 ORDER BY 1 DESC LIMIT 1",
+        [champion["model_version"], as_of],
+    )
+    if not newest:
+        return None
+    judged = database.rows(
+        _SHADOW, {"as_of": as_of, "standing": champion["model_version"], "shadow": newest[0]["model_version"]}
+    )
+    return newest[0] | {row["variant"]: row for row in judged}
 
 
 def training(trained: Row | None, contract: Contract) -> Row | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from deploy.local.report.present import present
+from shared.champion import ranking
 from shared.contract import Contract
 from shared.database import Database
 
@@ -17,12 +18,46 @@ WAITS = (1, 2, 4, 7, 14, 28)
 """As above, of times from claim to score."""
 
 _AGE = "width_bucket(extract(epoch FROM %(as_of)s - c.event_time) / 86400, %(ages)s::numeric[]) AS place"
-_CHAMPIONS = (
-    "(SELECT * FROM predictions WHERE model_version = %(version)s AND variant = 'champion' "
-    "AND scored_as_of <= %(as_of)s)"
+_LISTED = (
+    "(SELECT b.event_time, p.flagged FROM predictions p JOIN claims_as_of(%(as_of)s) b USING (claim_id) "
+    "WHERE p.model_version = %(version)s AND p.variant = 'champion' AND p.scored_as_of <= %(as_of)s "
+    "AND (p.flagged OR p.audited) AND NOT EXISTS "
+    "(SELECT FROM outcomes o WHERE o.claim_id = p.claim_id AND o.known_at <= %(as_of)s))"
 )
+"""The open claims that somebody is to look at, in a database without the function that lists them."""
 
 Row = dict[str, Any]
+
+
+def queues(database: Database, contract: Contract, version: int | None, as_of: datetime) -> Row:
+    """How many claims wait for what, and the days since the oldest, for the summary.
+
+    Parameters
+    ----------
+    version : int or None
+        The champion; None while there is none.
+    """
+    with database.transaction():
+        database.rows("SET LOCAL enable_nestloop = off")  # as in the report itself
+        return _queues(database, contract, version, as_of)
+
+
+def _queues(database: Database, contract: Contract, version: int | None, as_of: datetime) -> Row:
+    if not contract.labelled:
+        newest = ranking(database, as_of)
+        told = unscored(database, contract, newest.version if newest else None, as_of)
+        return {"unscored": _size(told["claims"], told["oldest"]), "to_review": None, "unlabelled": None}
+    waiting, told = unscored(database, contract, version, as_of), unlabelled(database, version, as_of)
+    listed = told["flagged"] + told["audited"]
+    return {
+        "unscored": _size(waiting["claims"], waiting["oldest"]),
+        "to_review": {"claims": listed, "flagged": told["flagged"], "audited": told["audited"]},
+        "unlabelled": _size(told["claims"], told["oldest"]),
+    }
+
+
+def _size(claims: int, oldest: timedelta | None) -> Row:
+    return {"claims": claims, "oldest_days": None if oldest is None else oldest.days}
 
 
 def unscored(database: Database, contract: Contract, version: int | None, as_of: datetime) -> Row:
@@ -51,16 +86,23 @@ def unlabelled(database: Database, version: int | None, as_of: datetime) -> Row:
     version : int or None
         The champion, by whose scores claims are flagged.
     """
-    # Where a challenger is on trial, it decides about some of the claims.
-    deciding = "deciding_as_of(%(as_of)s)" if present(database, "deciding_as_of") else _CHAMPIONS
+    listed = "worklist_as_of(%(as_of)s)" if present(database, "worklist_as_of") else _LISTED
+    values = {"as_of": as_of, "ages": list(AGES), "version": version}
     rows = database.rows(
-        f"SELECT {_AGE}, count(*) AS claims, count(*) FILTER (WHERE p.flagged) AS flagged, "
-        "count(*) FILTER (WHERE p.audited AND NOT p.flagged) AS audited, min(c.event_time) AS oldest "
-        f"FROM claims_as_of(%(as_of)s) c LEFT JOIN {deciding} p USING (claim_id) WHERE NOT EXISTS "
-        "(SELECT FROM outcomes o WHERE o.claim_id = c.claim_id AND o.known_at <= %(as_of)s) GROUP BY 1",
-        {"as_of": as_of, "ages": list(AGES), "version": version},
+        f"SELECT {_AGE}, count(*) AS claims, min(c.event_time) AS oldest FROM claims_as_of(%(as_of)s) c "
+        "WHERE NOT EXISTS (SELECT FROM outcomes o WHERE o.claim_id = c.claim_id AND o.known_at <= %(as_of)s) "
+        "GROUP BY 1",
+        values,
     )
-    return _by_age(rows, ("claims", "flagged", "audited"), as_of)
+    to_review = database.rows(
+        f"SELECT {_AGE}, count(*) FILTER (WHERE flagged) AS flagged, count(*) FILTER (WHERE NOT flagged) AS audited "
+        f"FROM {listed} c GROUP BY 1",
+        values,
+    )
+    looked_at = {row["place"]: row for row in to_review}
+    none = {"flagged": 0, "audited": 0}
+    told = [row | {key: looked_at.get(row["place"], none)[key] for key in none} for row in rows]
+    return _by_age(told, ("claims", "flagged", "audited"), as_of)
 
 
 def waited(database: Database, as_of: datetime) -> Row | None:

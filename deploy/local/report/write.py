@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.report.book import gather_book
-from deploy.local.report.claims import scores, unusual
+from deploy.local.report.claims import scores, unusual, worklist
 from deploy.local.report.drift import gather_drift
-from deploy.local.report.model import deciles, gather_model, training
+from deploy.local.report.model import deciles, gather_model, shadow, training
 from deploy.local.report.operations import gather_operations, standing_stop
 from deploy.local.report.sources import gather_sources
 from deploy.local.report.words import age, count, day, duration, figure, mebibytes, seconds, share, usd, words_of
@@ -100,7 +100,10 @@ def gather(database: Database, contract: Contract, summary: Mapping[str, Any], a
     judged = champion or (history[-1] if history else None)
     version = judged["model_version"] if judged else None
     trained = next((model for model in models if model["model_version"] == version), models[-1] if models else None)
-    with database.transaction():  # each query sees the same state
+    with database.transaction():
+        # Each query sees the same state; and without statistics Postgres would hold each claim against each score.
+        database.rows("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        database.rows("SET LOCAL enable_nestloop = off")
         return {
             "contract": contract,
             "summary": summary,
@@ -114,8 +117,10 @@ def gather(database: Database, contract: Contract, summary: Mapping[str, Any], a
             "trained": trained,
             "training": training(trained, contract),
             "model": gather_model(database, contract, judged, history),
+            "shadow": shadow(database, champion, as_of) if champion else None,
             "deciles": deciles(judged["metrics"]["deciles"]) if judged else [],
             "scores": scores(database, contract, champion, trained, as_of) if champion and trained else None,
+            "worklist": worklist(database, contract, as_of) if champion else [],
             "unusual": unusual(database, contract, trained, as_of) if trained and not contract.labelled else None,
             "drift": gather_drift(database, champion, as_of),
             "stop": standing_stop(database, as_of),
