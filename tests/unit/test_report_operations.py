@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cost import billed
+from deploy.local.report.model_charts import live
 from deploy.local.report.operations import gather_operations, standing_stop
 from deploy.local.report.present import present
 from deploy.local.report.queues import queues, waited
@@ -39,9 +40,9 @@ def run(database: Database, stage: str, code: ExitCode = ExitCode.OK, seconds: f
     given = {"status": "failed" if code else "done", "message": HOSTILE, "shard": "0/1", "as_of": AS_OF} | facts
     database.rows(
         "INSERT INTO job_runs (stage, line, shard, status, exit_code, message, as_of, started_at, ended_at, rows_in, "
-        "rows_out, peak_rss_bytes, cpu_seconds, git_sha, image_digest) VALUES (%(stage)s, 'motor', %(shard)s, %(status)s, "
-        "%(code)s, %(message)s, %(as_of)s, %(as_of)s, %(as_of)s + %(seconds)s * interval '1 second', 7, 5, 104857600, 3, "
-        "'sha', 'digest')",
+        "rows_out, peak_rss_bytes, cpu_seconds, git_sha, image_digest) "
+        "VALUES (%(stage)s, 'motor', %(shard)s, %(status)s, %(code)s, %(message)s, %(as_of)s, %(as_of)s, "
+        "%(as_of)s + %(seconds)s * interval '1 second', 7, 5, 104857600, 3, 'sha', 'digest')",
         {"stage": stage, "code": int(code), "seconds": seconds} | given,
     )
 
@@ -151,9 +152,21 @@ def test_a_standing_stop_is_told_on_every_page(database: Database, tmp_path: Pat
         assert "--clear" in found.text
     operations = pages(tmp_path / "new", "motor")["operations"]
     assert re.search(r"2024-05-23</time></th><td><time>2024-05-25.*?Ann.*?mended", operations, re.DOTALL)
-    assert operations.count('class="halted"') == 2
     assert standing_stop(database, AS_OF - timedelta(days=8)) is not None
     assert standing_stop(database, AS_OF - timedelta(days=3)) is None
+
+
+def test_the_chart_of_live_models_shows_when_scoring_stood_still() -> None:
+    """A bar a champion, and a row of bars for the stops, one that stands until now."""
+    begins = AS_OF - timedelta(days=30)
+    champions = [
+        {"model_version": 1, "as_of": begins, "until": AS_OF - timedelta(days=10)},
+        {"model_version": 2, "as_of": AS_OF - timedelta(days=10), "until": None},
+    ]
+    stops = [{"as_of": AS_OF - timedelta(days=9), "until": None}]
+    chart = live(champions, stops, AS_OF)
+    assert (chart.count('class="main"'), chart.count('class="halted"')) == (2, 1)
+    assert "stopped: 2024-05-23 to now" in chart
 
 
 def test_many_runs_are_summed_up(database: Database, tmp_path: Path) -> None:

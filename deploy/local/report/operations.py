@@ -85,7 +85,7 @@ def _runs(database: Database, values: Row) -> Row:
             "percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS median, max(seconds) AS longest, "
             "sum(rows_in)::bigint AS rows_in, sum(rows_out)::bigint AS rows_out, "
             "sum(quarantined)::bigint AS quarantined, sum(cpu_seconds) AS cpu_seconds, max(peak_rss_bytes) AS peak, "
-            f"sum({_BILLED}) AS billed, max(exit_code) AS worst {_RUNS} WHERE stage = ANY(%(stages)s) GROUP BY stage",
+            f"sum({_BILLED}) AS billed {_RUNS} WHERE stage = ANY(%(stages)s) GROUP BY stage",
             values | {"stages": list(STAGES)},
         )
     }
@@ -102,11 +102,7 @@ def _runs(database: Database, values: Row) -> Row:
     )
     first, last = (row["as_of"] for row in _span(database, values)) if stages else (None, None)
     return {
-        "stages": {
-            stage: stages[stage] | {"meaning": ExitCode(stages[stage]["worst"] or 0).sentence}
-            for stage in STAGES
-            if stage in stages
-        },
+        "stages": {stage: stages[stage] for stage in STAGES if stage in stages},
         "latest": latest,
         "bad": bad,
         "bad_runs": sum(row["bad"] for row in stages.values()),
