@@ -225,7 +225,7 @@ def durations(stage: str, spans: Sequence[dict[str, Any]], many: int, first: dat
         height=160,
     )
     chart.y_axis("{:g}".format, f"{stage}, seconds")
-    chart.x_axis([0, many - 1], [first.strftime("%Y-%m-%d"), last.strftime("%Y-%m-%d")])
+    chart.x_axis([0, many - 4], [first.strftime("%Y-%m-%d"), last.strftime("%Y-%m-%d")])
     for row in spans:
         note = f"{row['at']:%Y-%m-%d}: {row['runs']} runs, the longest {row['seconds'] or 0.0:.1f} s"
         chart.bar(row["place"], row["seconds"] or 0.0, "main", note)
