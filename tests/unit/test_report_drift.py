@@ -98,7 +98,7 @@ def test_the_heat_map_puts_first_what_matters(live: Database, tmp_path: Path) ->
     assert re.search(r'<td class="h2">0.50</td><td class="h4">1.50</td>', text)
     for said in ("all features together", "1 and more: beyond the limit", "verdict of the window", "75\u202f%"):
         assert said in found.text
-    assert "<ol" in text.split("a has shifted")[0][-60:]
+    assert '<ol class="lines"><li>a has shifted</li><li>b has shifted</li></ol>' in text
 
 
 def test_before_the_champion_is_measured_the_model_before_is_shown(live: Database, tmp_path: Path) -> None:

@@ -117,6 +117,23 @@ def test_what_waits_is_counted_by_age(database: Database, tmp_path: Path) -> Non
     }
 
 
+def test_claims_that_cannot_be_scored_do_not_wait(database: Database, tmp_path: Path) -> None:
+    """They are told with the reason, and are not of the queue."""
+    load(database, 20)
+    promote(database, tmp_path)
+    if not present(database, "unscorable_claims"):
+        database.rows(
+            "CREATE TABLE unscorable_claims (claim_id text, model_version integer, reason text, as_of timestamptz, "
+            "run_id bigint)"
+        )
+    database.rows("INSERT INTO unscorable_claims VALUES ('C1', 1, 'its amount is infinite', %s, 1)", [AS_OF])
+    found = gather_operations(database, contract(), {"model_version": 1}, AS_OF)
+    assert found["unscored"]["claims"] == 19
+    assert found["unscorable"] == [{"reason": "its amount is infinite", "claims": 1}]
+    _, told = page(database, tmp_path)
+    assert "its amount is infinite" in told.text
+
+
 def test_the_time_to_a_score_leaves_out_who_waited_for_a_model(database: Database, tmp_path: Path) -> None:
     """Of the claims that came since there is a champion: median, ninth tenth and longest, by the clock."""
     assert waited(database, AS_OF) is None

@@ -22,6 +22,8 @@ TOLD = {
 """Figures of a cohort, in the order in which they are told."""
 KINDS = ("realised", "estimated")
 SHARES = ("recall_at_capacity", "precision", "prevalence")
+COMPARABLE = ("lift_top_decile", "roc_auc")
+"""Those that do not hang on how many of the claims with an outcome are frauds, which is not so in the whole book."""
 
 Row = dict[str, Any]
 
@@ -59,7 +61,7 @@ def gather_cohorts(database: Database, champion: Row | None, as_of: datetime) ->
             {
                 "name": name,
                 "weeks": [dict.fromkeys(KINDS) | told for _, told in sorted(by_metric[metric].items())][-MOST_WEEKS:],
-                "judged": judged.get(metric, {}).get("value"),
+                "judged": judged.get(metric, {}).get("value") if metric in COMPARABLE else None,
                 "share": metric in SHARES,
             }
             for metric, name in TOLD.items()

@@ -130,7 +130,11 @@ def _grid(measures: Sequence[Row], importance: Mapping[str, float]) -> Row:
         for feature, found in cells.items()
     ]
     features.sort(
-        key=lambda row: (row["feature"] not in WHOLES, -row["newest"] * (row["importance"] or 0.0), -row["newest"])
+        key=lambda row: (
+            WHOLES.index(row["feature"]) if row["feature"] in WHOLES else len(WHOLES),
+            -row["newest"] * (row["importance"] or 0.0),
+            -row["newest"],
+        )
     )
     return {"windows": windows, "features": features}
 

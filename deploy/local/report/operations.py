@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy.cost import LEAST_SECONDS, PRICES, START_SECONDS, an_hour
 from deploy.local.report.present import present
-from deploy.local.report.queues import unlabelled, unscored, waited
+from deploy.local.report.queues import unlabelled, unscorable, unscored, waited
 from deploy.sizes import SIZES
 from shared.champion import ranking
 from shared.choreography import STAGES
@@ -49,6 +49,7 @@ def gather_operations(database: Database, contract: Contract, champion: Row | No
     values = {"line": contract.name, "as_of": as_of, "least": LEAST_SECONDS, "start": START_SECONDS}
     return _runs(database, values) | {
         "unscored": unscored(database, contract, version, as_of),
+        "unscorable": unscorable(database, version, as_of),
         "unlabelled": unlabelled(database, version, as_of) if contract.labelled else None,
         "waited": waited(database, as_of) if contract.labelled else None,
         "stops": stops(database, as_of),
