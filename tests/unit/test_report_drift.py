@@ -215,3 +215,4 @@ def test_the_worklist_ranks_by_week_and_marks_the_audit_sample(live: Database, t
     assert not {"C118", "C116"} & set(ids)
     assert re.search(r"C119<span class=.under.><span class=.tag.>audit</span>", text, re.DOTALL)
     assert "Week of <time>2024-04-29</time>" in text
+    assert "<li>Fires are rare.</li>" in text
