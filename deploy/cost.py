@@ -25,6 +25,7 @@ from deploy.template import load, settings
 from shared.choreography import RULES, Stage
 
 SUMMARY = Path(".claimsight/summary.json")
+PRICES = Path(__file__).with_name("prices.toml")
 MONTH = timedelta(hours=730)
 """As AWS counts."""
 DAYS = MONTH / timedelta(days=1)
@@ -100,11 +101,18 @@ def billed(seconds: float) -> float:
     return max(LEAST_SECONDS, START_SECONDS + seconds)
 
 
+def an_hour(size: Size, prices: Mapping[str, Any]) -> float:
+    """USD for an hour of a task, not on Spot; Fargate bills by the second.
+
+    >>> an_hour(Size(1024, 2048), {"fargate_vcpu_hour": 0.04, "fargate_gb_hour": 0.005})
+    0.05
+    """
+    return float(size.cpu / 1024 * prices["fargate_vcpu_hour"] + size.memory / 1024 * prices["fargate_gb_hour"])
+
+
 def compute(counts: Mapping[Stage, float], seconds: Mapping[Stage, float], prices: Mapping[str, Any]) -> float:
     """USD for starting each stage so many times, none of them on Spot."""
-    return sum(
-        count * billed(seconds[stage]) / 3600 * _an_hour(SIZES[stage], prices) for stage, count in counts.items()
-    )
+    return sum(count * billed(seconds[stage]) / 3600 * an_hour(SIZES[stage], prices) for stage, count in counts.items())
 
 
 def bill(
@@ -202,7 +210,7 @@ def main() -> None:
     parser.add_argument("--environment", default="dev", choices=("dev", "staging", "prod"))
     parser.add_argument("--region", default="us-east-1")
     asked = parser.parse_args()
-    tables = tomllib.loads(Path(__file__).with_name("prices.toml").read_text())
+    tables = tomllib.loads(PRICES.read_text())
     if asked.region not in tables:
         sys.exit(f"no prices for {asked.region}; add a table to deploy/prices.toml (there: {', '.join(tables)})")
     prices, known = tables[asked.region], measured(SUMMARY)
@@ -219,10 +227,6 @@ def main() -> None:
         f"(goal: under {GOAL:.0f}; {'met' if goal < GOAL else 'not met'}); on Spot from "
         f"{goal * prices['fargate_spot_share']:.2f}. No task is always on."
     )
-
-
-def _an_hour(size: Size, prices: Mapping[str, Any]) -> float:
-    return float(size.cpu / 1024 * prices["fargate_vcpu_hour"] + size.memory / 1024 * prices["fargate_gb_hour"])
 
 
 def _table(environment: str, region: str, items: list[Item]) -> Table:

@@ -30,7 +30,7 @@ from deploy.local import drops
 from deploy.local.drops import Plan
 from deploy.local.machine import Machine
 from deploy.local.processes import processes
-from deploy.local.report import write_report
+from deploy.local.report.write import write_report
 from deploy.local.summary import collect, next_commands, show
 from shared import choreography, events
 from shared.contract import load

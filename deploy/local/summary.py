@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deploy.local.report.drift import worst
+from deploy.local.report.queues import queues
 from shared.champion import folder_of, ranking
 from shared.choreography import STAGES
 from shared.contract import Contract
@@ -32,6 +34,8 @@ NO_OUTCOMES = (
 )
 AT_CAPACITY = ("claims", "flagged", "frauds", "recall", "precision", "lift", "net")
 """What the summary tells of the claims that investigators would have looked at."""
+MOST_WORST = 5
+"""Features that the summary names of those that shifted."""
 MOST_TOLD = 10
 """Columns that the terminal names; the report has them all."""
 
@@ -70,6 +74,7 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
         "ranking": None if contract.labelled else _ranking(database, as_of),
         "drift": _drift(database, promoted[-1] if promoted else None, as_of),
         "stopped": _stopped(database, promoted[-1] if promoted else None, as_of),
+        "queues": queues(database, contract, promoted[-1]["model_version"] if promoted else None, as_of),
         "attainable": _attainable(database, promoted[-1], as_of, truth) if promoted and truth else None,
     }
 
@@ -106,6 +111,12 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
         )
     drift = summary["drift"]
     console.print(f"[bold]Drift[/]: {drift['verdict'] or 'not measured'}; {escape('; '.join(drift['reasons']))}")
+    waiting = summary["queues"]
+    told = f"{waiting['unscored']['claims']:,} claims for a score"
+    if waiting["to_review"] is not None:
+        told += f", {waiting['to_review']['claims']:,} for an investigator"
+        told += f", {waiting['unlabelled']['claims']:,} for an outcome"
+    console.print(f"[bold]Waiting[/]: {told}", highlight=False)
     if stopped:
         console.print(
             f"[bold red]Scoring is stopped[/] since {stopped['since'][:10]}, {stopped['waiting']:,} claims wait: "
@@ -258,9 +269,17 @@ def _last_word(database: Database, contract: Contract, as_of: datetime) -> str:
     return ((found[0]["message"] if found else None) or "no model was trained").removeprefix("no model: ")
 
 
+def _worst(database: Database, version: int, as_of: datetime) -> list[dict[str, Any]]:
+    """What shifted most in the newest window, weighed by its importance."""
+    return [
+        {"feature": row["feature"], "times_limit": row["newest"], "importance": row["importance"]}
+        for row in worst(database, version, as_of)[:MOST_WORST]
+    ]
+
+
 def _drift(database: Database, entry: dict[str, Any] | None, as_of: datetime) -> dict[str, Any]:
     if entry is None:
-        return {"verdict": None, "reasons": ["there is no champion to watch"], "window": None}
+        return {"verdict": None, "reasons": ["there is no champion to watch"], "window": None, "worst": []}
     found = database.rows(
         "SELECT verdict, reason, window_start, window_end FROM drift_metrics WHERE model_version = %s "
         "AND metric = 'verdict' AND as_of <= %s ORDER BY window_start DESC LIMIT 1",
@@ -271,12 +290,13 @@ def _drift(database: Database, entry: dict[str, Any] | None, as_of: datetime) ->
             "SELECT 1 FROM claims_as_of(%s) WHERE event_time > %s LIMIT 1", [as_of, entry["train_end"]]
         )
         lacking = "no whole window of claims" if later else "no claim"
-        return {"verdict": None, "reasons": [f"{lacking} since the champion's training"], "window": None}
+        return {"verdict": None, "reasons": [f"{lacking} since the champion's training"], "window": None, "worst": []}
     newest = found[0]
     return {
         "verdict": newest["verdict"],
         "reasons": newest["reason"].split("; "),
         "window": _window(newest["window_start"], newest["window_end"]),
+        "worst": _worst(database, entry["model_version"], as_of),
     }
 
 

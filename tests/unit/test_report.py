@@ -14,16 +14,23 @@ from typing import Any
 
 import pytest
 
-from deploy.local.report import write_report
+from deploy.local.report.words import UNTOLD
+from deploy.local.report.write import FRONT, PAGES, write_report
 from deploy.local.summary import collect
-from deploy.local.words import UNTOLD
 from shared.contract import Contract
 from shared.database import Database
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "summary.schema.json").read_text())
 AS_OF = datetime(2024, 6, 1, tzinfo=UTC)
 TRAIN_END = datetime(2024, 3, 1, tzinfo=UTC)
-HEADINGS = ["Headline", "The book", "Quarantine", "Models tried", "Lift", "Bias", "Errors", "Scores", "Drift", "Runs"]
+HEADINGS = [
+    *("Headline", "Pages"),
+    *("Worklist", "Scores"),
+    *("Models tried", "Lift", "Bias", "Errors"),
+    *("The book", "Quarantine"),
+    *("Drift", "Shift of each feature", "Late outcomes", "Associations", "Sources"),
+    *("What waits", "Runs", "Which model was live when"),
+]
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 VOID = {"meta", "line", "rect", "circle", "polyline", "polygon"}
 
@@ -89,10 +96,17 @@ def database(database_url: str) -> Iterator[Database]:
 def page(
     database: Database, folder: Path, title: str = "Motor", as_of: datetime = AS_OF, **changes: Any
 ) -> tuple[str, Page]:
+    """All pages of the report, one after the other."""
     told = contract(title, **changes)
-    path = write_report(folder / "new", database, told, collect(database, told, as_of, None), as_of)
-    text = path.read_text()
+    write_report(folder / "new", database, told, collect(database, told, as_of, None), as_of)
+    text = "".join(pages(folder / "new", told.name).values())
     return text, Page(text)
+
+
+def pages(folder: Path, line: str) -> dict[str, str]:
+    """The pages of a line of business by their names, in the order of the report."""
+    places = {name: folder / line / f"{name}.html" for name in PAGES} | {FRONT: folder / f"{line}.html"}
+    return {name: path.read_text() for name, path in places.items() if path.exists()}
 
 
 def load(database: Database, claims: int) -> None:
@@ -226,7 +240,7 @@ def test_an_empty_line_has_every_section(database: Database, tmp_path: Path) -> 
         "No claim is loaded yet.",
         "No file has arrived yet.",
         "nothing is in quarantine",
-        "Every run ended well.",
+        "No stage has run yet.",
     ):
         assert sentence in found.text
 
@@ -317,23 +331,41 @@ def test_lost_model_files_cost_only_their_tables(database: Database, tmp_path: P
     assert "The model's files cannot be read on this machine" in found.text
 
 
-def test_the_page_needs_nothing_else(database: Database, tmp_path: Path) -> None:
+def test_a_page_needs_nothing_else(database: Database, tmp_path: Path) -> None:
     """No address, script, frame or import; the policy lets the page's own style sheet through and nothing more."""
     load(database, 120)
     promote(database, tmp_path)
     tell_more(database)
     score(database)
-    text, found = page(database, tmp_path)
-    assert not re.search(r"https?:|@import|url\(", text)
-    assert not {"src", "style", "onclick", "onload"} & {name for _, attributes in found.tags for name in attributes}
-    links = {attributes["href"] for _, attributes in found.tags if attributes.get("href")}
-    assert {link for link in links if not link.startswith("#")} == {"index.html"}
-    style = re.search("<style>(.*)</style>", text, re.DOTALL)
-    policy = next(attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes)
-    assert style
-    assert policy is not None
-    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
-    assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+    page(database, tmp_path)
+    for text in pages(tmp_path / "new", "motor").values():
+        found = Page(text)
+        assert not re.search(r"https?:|@import|url\(", text)
+        assert not {"src", "style", "onclick", "onload"} & {name for _, attributes in found.tags for name in attributes}
+        style = re.search("<style>(.*)</style>", text, re.DOTALL)
+        policy = next(attributes["content"] for _, attributes in found.tags if "http-equiv" in attributes)
+        assert style
+        assert policy is not None
+        digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+        assert policy.startswith(f"default-src 'none'; style-src 'sha256-{digest}';")
+
+
+def test_pages_lead_to_each_other(database: Database, tmp_path: Path) -> None:
+    """Every page leads to the index and to each other one, and to nothing that is not there."""
+    load(database, 120)
+    promote(database, tmp_path)
+    score(database)
+    page(database, tmp_path)
+    folder = tmp_path / "new"
+    written = {folder / "motor" / f"{name}.html" for name in PAGES if name != FRONT} | {folder / "motor.html"}
+    for path in [*written, folder / "index.html"]:
+        tags = Page(path.read_text()).tags
+        places = {attributes["id"] for _, attributes in tags if "id" in attributes}
+        links = {href for _, attributes in tags if (href := attributes.get("href"))}
+        assert {href[1:] for href in links if href.startswith("#")} <= places
+        led = {(path.parent / href).resolve() for href in links if not href.startswith("#")}
+        assert led >= (written | {folder / "index.html"}) - {path, folder / "motor.html"}
+        assert all(target.exists() for target in led)
 
 
 def test_tables_and_charts_can_be_heard(database: Database, tmp_path: Path) -> None:

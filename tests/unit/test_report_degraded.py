@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from deploy.local.report import write_report
+from deploy.local.report.write import write_report
 from deploy.local.summary import collect, show
 from shared.anomaly import Anomaly
 from shared.database import Database
@@ -82,7 +82,7 @@ def test_claims_without_outcomes_are_ranked_and_nothing_is_said_of_fraud(databas
     load(database, 120)
     rank(database, tmp_path)
     text, found = page(database, tmp_path, **UNLABELLED)
-    assert found.headings == ["Headline", "The book", "Quarantine", "Unusual claims", "Runs"]
+    assert found.headings == ["Headline", "Pages", "Unusual claims", "The book", "Quarantine", "What waits", "Runs"]
     assert "robabilit" not in text
     assert "120 claims are ranked by how unusual they are" in found.text
     assert "[outcomes]" in found.text

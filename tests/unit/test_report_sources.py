@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.report import LONGEST, write_report
-from deploy.local.report_sources import gather_sources
+from deploy.local.report.sources import gather_sources
+from deploy.local.report.write import LONGEST, write_report
 from deploy.local.summary import collect
 from shared.database import Database
 from tests.etl_factory import Etl
@@ -28,7 +28,8 @@ def etl(tmp_path: Path, postgres: str) -> Iterator[Etl]:
 
 def _page(etl: Etl, as_of: datetime) -> str:
     summary = collect(etl.database, etl.contract, as_of, None)
-    return write_report(etl.folder / "index.html", etl.database, etl.contract, summary, as_of).read_text()
+    write_report(etl.folder / "report", etl.database, etl.contract, summary, as_of)
+    return (etl.folder / "report" / "motor" / "data.html").read_text()
 
 
 def test_nothing_yet(etl: Etl) -> None:

@@ -70,7 +70,15 @@ SUMMARY: dict[str, Any] = {
     "refusing_gates": [],
     "no_champion_because": None,
     "ranking": None,
-    "drift": {"verdict": "watch", "reasons": ["age has shifted (PSI 0.31, limit 0.14)"], "window": WINDOW},
+    "drift": {
+        **{"verdict": "watch", "reasons": ["age has shifted (PSI 0.31, limit 0.14)"], "window": WINDOW},
+        "worst": [{"feature": "age", "times_limit": 2.2, "importance": None}],
+    },
+    "queues": {
+        "unscored": {"claims": 0, "oldest_days": None},
+        "to_review": {"claims": 30, "flagged": 25, "audited": 5},
+        "unlabelled": {"claims": 900, "oldest_days": 400},
+    },
     "stopped": {"since": "2026-01-01T00:00:00+00:00", "window_end": "2025-12-29", "reason": "cents", "waiting": 40},
     "attainable": {"attained": 0.28, "attainable": 0.33},
 }
@@ -88,7 +96,7 @@ def test_a_summary_with_a_champion_is_valid() -> None:
 
 def test_a_summary_without_a_champion_is_valid() -> None:
     """Whatever needs a champion may be null."""
-    drift = {"verdict": None, "reasons": ["no whole window"], "window": None}
+    drift = {"verdict": None, "reasons": ["no whole window"], "window": None, "worst": []}
     told = {
         "champion": None,
         "refusing_gates": [GATE],
@@ -129,6 +137,8 @@ def test_what_collect_gathers_is_valid(database_url: str) -> None:
         (("champion", "metrics", "average_precision", "value"), "0.34"),
         (("drift", "verdict"), "panic"),
         (("stopped", "waiting"), -1),
+        (("drift", "worst"), [{"feature": "age"}]),
+        (("queues", "unscored", "claims"), -1),
         (("attainable", "attained"), 1.5),
         (("split",), "month"),
         (("ranking",), {"model_version": 1, "claims": 3, "features": []}),

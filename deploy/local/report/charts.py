@@ -6,6 +6,7 @@ They have no script, font or colour of their own: the page's style sheet rules t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Self
 
 import numpy as np
@@ -68,12 +69,16 @@ class Chart:
     def bars(self, heights: Sequence[float], kind: str, notes: Sequence[str]) -> Self:
         """Draw a bar over each whole number from 0 on, with a note that shows when it is pointed at."""
         for place, (height, note) in enumerate(zip(heights, notes, strict=True)):
-            left, right, top = self._at_x(place - 0.4), self._at_x(place + 0.4), self._at_y(height)
-            self._add(
-                '<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
-                *(kind, left, top, _rounded(right - left), _rounded(self._height - BOTTOM - top), note),
-            )
+            self.bar(place, height, kind, note)
         return self
+
+    def bar(self, place: float, height: float, kind: str, note: str) -> Self:
+        """Draw one bar."""
+        left, right, top = self._at_x(place - 0.4), self._at_x(place + 0.4), self._at_y(height)
+        return self._add(
+            '<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>',
+            *(kind, left, top, _rounded(right - left), _rounded(self._height - BOTTOM - top), note),
+        )
 
     def line(self, points: Sequence[Point], kind: str) -> Self:
         """Join points."""
@@ -95,15 +100,15 @@ class Chart:
             )
         return self
 
-    def spans(self, spans: Sequence[tuple[float, float, float, str]], labels: Sequence[tuple[float, str]]) -> Self:
-        """Draw flat bars, each by its height, its two ends and its note; and name heights at the left."""
+    def spans(self, spans: Sequence[tuple[float, float, float, str, str]], labels: Sequence[tuple[float, str]]) -> Self:
+        """Draw flat bars, each by its height, its two ends, its kind and its note; and name heights at the left."""
         for y, label in labels:
             self._add('<text class="axis" x="0" y="{}">{}</text>', self._at_y(y) + 4, label)
-        for y, start, end, note in spans:
+        for y, start, end, kind, note in spans:
             left, top = self._at_x(start), self._at_y(y) - 7
             self._add(
-                '<rect class="main" x="{}" y="{}" width="{}" height="14"><title>{}</title></rect>',
-                *(left, _rounded(top), _rounded(max(self._at_x(end) - left, 2)), note),
+                '<rect class="{}" x="{}" y="{}" width="{}" height="14"><title>{}</title></rect>',
+                *(kind, left, _rounded(top), _rounded(max(self._at_x(end) - left, 2)), note),
             )
         return self
 
@@ -198,6 +203,35 @@ def lift(deciles: Sequence[dict[str, Any]], average: float, share: Words) -> Mar
     ]
     chart.bars([row["rate"] for row in deciles], "main", notes).level(average, f"average {share(average)}")
     return chart.dots([(place, row["expected_rate"]) for place, row in enumerate(deciles)], "other", notes).svg()
+
+
+def waits(bins: Sequence[dict[str, Any]], share: Words) -> Markup:
+    """Share of the claims by how long they waited."""
+    notes = [f"{row['label']}: {share(row['share'])}" for row in bins]
+    chart = Chart("Claims by time from claim to score; the table has the figures", *_places(bins, 1.0))
+    names = [row["label"].removesuffix(" days").removesuffix(" days and more").removesuffix(" day") for row in bins]
+    names = [*names[:-1], f"{names[-1]} +"]
+    chart.y_axis(share, "claims").x_axis(range(len(bins)), names, "days")
+    return chart.bars([row["share"] for row in bins], "main", notes).svg()
+
+
+def durations(stage: str, spans: Sequence[dict[str, Any]], many: int, first: datetime, last: datetime) -> Markup:
+    """Longest run of a stage in each stretch of time, marked where one did not end well."""
+    top = 1.15 * max(1e-3, *(row["seconds"] or 0.0 for row in spans))
+    chart = Chart(
+        f"Longest run of {stage} over time; the table has the figures",
+        *((-0.6, many - 0.4), (0.0, top)),
+        width=320,
+        height=160,
+    )
+    chart.y_axis("{:g}".format, f"{stage}, seconds")
+    chart.x_axis([0, many - 4], [first.strftime("%Y-%m-%d"), last.strftime("%Y-%m-%d")])
+    for row in spans:
+        note = f"{row['at']:%Y-%m-%d}: {row['runs']} runs, the longest {row['seconds'] or 0.0:.1f} s"
+        chart.bar(row["place"], row["seconds"] or 0.0, "main", note)
+        if row["bad"]:
+            chart.dots([(row["place"], row["seconds"] or 0.0)], "other", [f"{note}, {row['bad']} did not end well"])
+    return chart.svg()
 
 
 def gains(deciles: Sequence[dict[str, Any]], share: Words) -> Markup:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from deploy.local.report.words import age
 from shared.database import Database
 
 Row = dict[str, Any]
@@ -43,21 +44,6 @@ def gather_sources(database: Database, as_of: datetime) -> Row:
         [as_of],
     )
     return {"feeds": [feed | _freshness(feed, newest, as_of) for feed in feeds], "days": days, "changes": changes}
-
-
-def age(length: timedelta | None) -> str:
-    """Write how old something is, in whole hours or days.
-
-    >>> age(timedelta(minutes=20)), age(timedelta(hours=30)), age(timedelta(days=12.5)), age(None)
-    ('under an hour', '30 hours', '12 days', 'never')
-    """
-    if length is None:
-        return "never"
-    hours = int(length / timedelta(hours=1))
-    if hours < 1:
-        return "under an hour"
-    number, unit = (hours, "hour") if hours < 48 else (length.days, "day")
-    return f"{number:,} {unit}{'s' if number > 1 else ''}"
 
 
 def _freshness(feed: Row, newest: Row, as_of: datetime) -> Row:

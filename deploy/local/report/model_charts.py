@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from deploy.local.charts import Chart, Words, ticks
+from deploy.local.report.charts import Chart, Words, ticks
 
 SHORT = 14
 """Letters of a group's name below its bar; the table has it whole."""
@@ -71,28 +71,32 @@ def groups(found: Row, share: Words) -> Markup:
     return chart.dots(recalls, "other", notes).svg()
 
 
-def live(champions: Sequence[Row], as_of: datetime) -> Markup:
-    """Time in which each model was live, a row a model, the first at the top."""
+def live(champions: Sequence[Row], stops: Sequence[Row], as_of: datetime) -> Markup:
+    """Time in which each model was live, a row a model, the first at the top; below, when scoring stood still."""
     begins = champions[0]["as_of"].timestamp()
     length = max(as_of.timestamp() - begins, 1.0)
-    versions = list(dict.fromkeys(row["model_version"] for row in champions))
+    names = [f"model {version}" for version in dict.fromkeys(row["model_version"] for row in champions)]
+    rows = [
+        (names.index(f"model {row['model_version']}"), "main", f"model {row['model_version']}", row)
+        for row in champions
+    ]
+    if stops:
+        rows += [(len(names), "halted", "stopped", row) for row in stops]
+        names.append("stopped")
     chart = Chart(
-        "When which model was live; the table has the days",
-        (0, length),
-        (-len(versions), 0),
-        height=70 + 24 * len(versions),
+        "When which model was live; the table has the days", (0, length), (-len(names), 0), height=70 + 24 * len(names)
     )
     spans = [
         (
-            -versions.index(row["model_version"]) - 0.5,
+            -place - 0.5,
             row["as_of"].timestamp() - begins,
             (row["until"] or as_of).timestamp() - begins,
-            f"model {row['model_version']}: {row['as_of']:%Y-%m-%d} to "
-            f"{'now' if row['until'] is None else row['until'].date()}",
+            kind,
+            f"{name}: {row['as_of']:%Y-%m-%d} to {'now' if row['until'] is None else row['until'].date()}",
         )
-        for row in champions
+        for place, kind, name, row in rows
     ]
-    chart.spans(spans, [(-place - 0.5, f"model {version}") for place, version in enumerate(versions)])
+    chart.spans(spans, [(-place - 0.5, name) for place, name in enumerate(names)])
     moments = [length * place / 3 for place in range(4)]
     days = [datetime.fromtimestamp(begins + moment, as_of.tzinfo).date().isoformat() for moment in moments]
     return chart.x_axis(moments, days).svg()

@@ -6,12 +6,13 @@ import math
 from datetime import datetime, timedelta
 from typing import Any
 
-from deploy.local.words import figure
+from deploy.local.report.present import present
+from deploy.local.report.words import figure
 from shared.contract import Contract
 from shared.database import Database, quoted
 from shared.draws import DRAWS, SPLIT_DRAW
 
-TOP_CLAIMS = 10
+TOP_CLAIMS = 25
 TOP_UNUSUAL = 20
 SCORE_BINS = 25
 
@@ -67,6 +68,22 @@ def scores(database: Database, contract: Contract, champion: Row, trained: Row, 
     }
 
 
+def worklist(database: Database, contract: Contract, as_of: datetime) -> list[Row]:
+    """Open claims that somebody is to look at, the newest week first, by their rank in it.
+
+    Each row tells how many there are in all (``claims``), how many of them are flagged and how many drawn for audit.
+    """
+    if not present(database, "worklist_as_of"):
+        return []
+    rows = database.rows(
+        "SELECT *, count(*) OVER () AS claims, count(*) FILTER (WHERE flagged) OVER () AS all_flagged, "
+        "count(*) FILTER (WHERE audited AND NOT flagged) OVER () AS all_audited FROM worklist_as_of(%s) "
+        "ORDER BY week DESC, rank_in_week LIMIT %s",
+        [as_of, TOP_CLAIMS],
+    )
+    return [_told(row, contract) for row in rows]
+
+
 def _first_claims(database: Database, contract: Contract, later: str, values: Row) -> list[Row]:
     """Claims to look at first: flagged, without an outcome yet, the most probable first; then those with one."""
     roles = contract.roles
@@ -76,10 +93,7 @@ def _first_claims(database: Database, contract: Contract, later: str, values: Ro
         "ORDER BY o.claim_id IS NOT NULL, fraud_probability DESC, claim_id LIMIT %(most)s",
         values | {"most": TOP_CLAIMS},
     )
-    for claim in claims:
-        claim["shown_id"] = _shown_id(claim, contract)
-        claim["reasons"] = [_in_words(reason) for reason in claim["reasons"] or []]
-    return claims
+    return [_told(claim, contract) for claim in claims]
 
 
 def unusual(database: Database, contract: Contract, trained: Row, as_of: datetime) -> Row:
@@ -100,19 +114,22 @@ def unusual(database: Database, contract: Contract, trained: Row, as_of: datetim
     return database.rows(f"SELECT count(*) AS claims {ranked}", values)[0] | {"first": first}
 
 
+def _told(claim: Row, contract: Contract) -> Row:
+    reasons = [_in_words(reason) for reason in claim["reasons"] or []]
+    return claim | {"shown_id": _shown_id(claim, contract), "reasons": reasons}
+
+
 def _shown_id(claim: Row, contract: Contract) -> str:
     return claim["claim_id"] if contract.roles.id not in contract.personal else "(personal)"
 
 
-def _in_words(reason: Row) -> Row:
-    log_odds = reason["log_odds"]
-    return {
-        "feature": reason["feature"],
-        "value": _value(reason["value"]),
-        "raises": log_odds > 0,
-        "factor": math.exp(min(abs(log_odds), 700)),
-        "text": reason.get("text"),
-    }
+def _in_words(reason: Row) -> str:
+    """Say what speaks for or against a claim; a model of an earlier release gave its reasons no sentence."""
+    if text := reason.get("text"):
+        return str(text)
+    factor = figure(math.exp(min(abs(reason["log_odds"]), 700)), 2)
+    change = "times" if reason["log_odds"] > 0 else "divided by"
+    return f"{reason['feature']} is {_value(reason['value'])}: odds {change} {factor}"
 
 
 def _value(value: float | str | None) -> str:
