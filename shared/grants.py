@@ -39,6 +39,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
     "predictions": {"etl": ERASE, "score": ADD},
     "anomalies": {"etl": ERASE, "score": ADD},
+    "unscorable_claims": {"etl": ERASE, "score": ADD},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
 }
 """Privileges by table and stage; what is not named may not be done."""

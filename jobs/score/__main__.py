@@ -5,7 +5,7 @@ Where no outcomes are known, it says how unusual each claim is instead.
 
 from __future__ import annotations
 
-from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
+from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, Done, score_all
 from shared.champion import Champion, Ranking, champion, check, ranking
 from shared.job import Job, run
 
@@ -16,16 +16,19 @@ def work(job: Job) -> str:
         standing = champion(job.database, job.as_of)
         if standing is None:
             return "no champion yet; nothing scored"
-        scored = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
-        return _told(scored, standing.version)
+        done = score_all(job, PREDICTIONS, standing.version, lambda: _predicting(job, standing))
+        return _told(done, standing.version)
     newest = ranking(job.database, job.as_of)
     if newest is None:
         return "no model to rank claims by yet; nothing scored"
     return _told(score_all(job, ANOMALIES, newest.version, lambda: _ranking(newest)), newest.version)
 
 
-def _told(scored: int, version: int) -> str:
-    return f"{scored:,} claims scored by model {version}" if scored else "every claim is scored; nothing to do"
+def _told(done: Done, version: int) -> str:
+    if done == Done():
+        return "every claim is scored; nothing to do"
+    rest = f"; {done.unscorable:,} cannot be scored: see unscorable_claims" if done.unscorable else ""
+    return f"{done.scored:,} claims scored by model {version}{rest}"
 
 
 # Most runs find nothing to score; numpy and the model are for those that do.

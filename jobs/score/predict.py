@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from jobs.score.unscorable import unscorable
 from shared.draws import DRAWS
 from shared.features import Feature, Floats
 from shared.model import Model
@@ -41,13 +42,15 @@ def predict(claims: pl.DataFrame, model: Model, threshold: float, audit_share: f
     Returns
     -------
     polars.DataFrame
-        ``claim_id``, ``fraud_probability``, ``flagged``, ``audited`` and ``reasons`` (JSON, for flagged and audited
-        claims only). Rows as they came.
+        ``claim_id``, ``fraud_probability``, ``flagged``, ``audited``, ``reasons`` (JSON, for flagged and audited
+        claims only) and ``unscorable`` (why a claim has no score; null where it has one). Rows as they came.
     """
     known = model.known(claims)
     probability = model.fraud_probability(known, threads)
-    flagged = probability >= threshold
-    audited = ~flagged & (claims["draw"].to_numpy() < audit_share * DRAWS)
+    why = unscorable(known, probability)
+    scored = why.is_null().to_numpy()
+    flagged = scored & (probability >= threshold)
+    audited = scored & ~flagged & (claims["draw"].to_numpy() < audit_share * DRAWS)
     explained = flagged | audited
     reasons: list[str | None] = [None] * claims.height
     if explained.any():
@@ -62,6 +65,7 @@ def predict(claims: pl.DataFrame, model: Model, threshold: float, audit_share: f
             "flagged": flagged,
             "audited": audited,
             "reasons": pl.Series(reasons, dtype=pl.String),
+            "unscorable": why,
         }
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from jobs.score.predict import REASONS, said
+from jobs.score.unscorable import unscorable
 from shared.anomaly import Anomaly
 
 
@@ -25,7 +26,8 @@ def rank(claims: pl.DataFrame, model: Anomaly) -> pl.DataFrame:
         ``claim_id``, ``score`` (in nats; 0 is an average claim's), ``rank_share`` (share of the model's own claims that
         are at least as unusual) and ``reasons`` (JSON: at most three objects, the strongest first, with ``feature``,
         ``value``, null where unknown, ``group``, the values that count as alike, ``share``, that of the model's claims
-        in the group, and ``surprisal``). Rows as they came.
+        in the group, and ``surprisal``) and ``unscorable`` (why a claim has no score; null where it has one). Rows as
+        they came.
     """
     known = model.known(claims)
     codes = model.codes(known)
@@ -55,5 +57,6 @@ def rank(claims: pl.DataFrame, model: Anomaly) -> pl.DataFrame:
             "score": score,
             "rank_share": model.rank_share(score),
             "reasons": pl.Series(reasons, dtype=pl.String),
+            "unscorable": unscorable(known, score),
         }
     )

@@ -47,6 +47,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
     "predictions": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
+    "unscorable_claims": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
 }
 """What each stage is to be able to do, told once more: a change of the grants is to be meant."""
