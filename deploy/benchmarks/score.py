@@ -278,7 +278,7 @@ def _figures(bench: Bench) -> list[Figure]:
             "score_prediction",
             statistics.median(ours) / statistics.median(raw),
             "x",
-            f"from claims to probabilities by inplace_predict on ready matrices, medians of {len(raw)} batches in turns",
+            f"claims to probabilities by inplace_predict on ready matrices, medians of {len(raw)} batches in turns",
             goal=1.1,
             at_most=True,
         ),
@@ -299,8 +299,8 @@ def _figures(bench: Bench) -> list[Figure]:
             "score_reasons",
             _median(explained) / seconds,
             "x",
-            f"the stage with reasons for {reasons:,.0f} claims ({CAPACITY} a week and the audit sample) by that without, "
-            f"{each}",
+            f"the stage with reasons for {reasons:,.0f} claims, {CAPACITY} a week and the audit sample, by that with "
+            f"none, {each}",
             goal=2.0,
             at_most=True,
         ),
@@ -331,8 +331,8 @@ def _enter(bench: Bench) -> None:
         )
         connection.execute(
             "INSERT INTO models (model_version, family, snapshot, outcomes_known, train_start, train_end, "
-            "artifact_uri, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) VALUES (1, 'boosted_trees', 'bench', "
-            "1, '2020-01-01', %s, %s, 'bench', 'bench', 'bench', 'none', '2024-12-01', 1)",
+            "artifact_uri, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) VALUES (1, "
+            "'boosted_trees', 'bench', 1, '2020-01-01', %s, %s, 'bench', 'bench', 'bench', 'none', '2024-12-01', 1)",
             [bench.cut, (bench.folder / "champion").as_uri()],
         )
 
