@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +65,8 @@ class Done:
 def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Decide]) -> Done:
     """Score batch by batch, each in its own transaction, until a last look finds none.
 
-    Claims are read in one pass, by a session of their own, a batch ahead of the one that is scored and written.
+    Claims are read in one pass, by a session of their own: one batch is read and the next one scored while a third is
+    written.
 
     Parameters
     ----------
@@ -80,11 +81,16 @@ def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Deci
         reader.rows(READING)
         while _waiting(reader, rest, values):
             decide = decide or decider()
-            batches = claim_batches(reader, job.contract, rest, values, draw, BATCH)
-            with closing(ahead(batches)) as read:
-                for claims in read:
-                    done += _record(job, scores, version, decide(claims))
+            read = ahead(claim_batches(reader, job.contract, rest, values, draw, BATCH))
+            with closing(ahead(_each(decide, read))) as decided:
+                for batch in decided:
+                    done += _record(job, scores, version, batch)
     return done
+
+
+def _each(decide: Decide, read: Generator[pl.DataFrame]) -> Generator[pl.DataFrame]:
+    with closing(read):
+        yield from map(decide, read)
 
 
 def _waiting(reader: Database, rest: str, values: dict[str, Any]) -> bool:
