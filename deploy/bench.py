@@ -17,12 +17,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.benchmarks import etl, images, train
+from deploy.benchmarks import etl, images, score, train
 from deploy.benchmarks.figure import Figure, MissingPartError
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "etl": etl.measure,
     "images": images.measure,
+    "score": score.measure,
     "train": train.measure,
 }
 FOLDER = Path(".claimsight/bench")

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from shared.choreography import Stage
+from shared.shard import COUNTS, DIVIDED, WHOLE, Shard
+
 if TYPE_CHECKING:
     from shared.job import Job
 
@@ -88,14 +91,17 @@ class Asked:
         An option's work, in place of the stage's own.
     looks : bool
         Whether that only looks.
+    shard : Shard
+        Of which claims.
     """
 
     check: bool = False
     work: Callable[[Job], str] | None = None
     looks: bool = False
+    shard: Shard = WHOLE
 
 
-def asked(stage: str, purpose: str, options: Iterable[Option], arguments: Sequence[str] | None = None) -> Asked:
+def asked(stage: Stage, purpose: str, options: Iterable[Option], arguments: Sequence[str] | None = None) -> Asked:
     """Read the command line; one that is wrong ends the process with 2.
 
     Parameters
@@ -119,6 +125,10 @@ def asked(stage: str, purpose: str, options: Iterable[Option], arguments: Sequen
             one.add_argument(option.flag, action="store_const", const="", help=option.purpose)
     for detail in dict.fromkeys(detail for option in options for detail in option.details):
         parser.add_argument(detail.flag, metavar=detail.value, type=detail.parse, help=detail.purpose)
+    if stage in DIVIDED:
+        counts = ", ".join(map(str, COUNTS))
+        purpose = f"work on one of N equal parts of the claims only, 0/N to N-1/N, beside other runs; N: {counts}"
+        parser.add_argument("--shard", metavar="I/N", type=_shard, help=purpose)
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     chosen = next((option for option in options if _name(option.flag) in given), None)
     beside = {detail.name: detail for option in options for detail in option.details if detail.name in given}
@@ -127,8 +137,11 @@ def asked(stage: str, purpose: str, options: Iterable[Option], arguments: Sequen
         if detail.name not in known:
             goes = " or ".join(option.flag for option in options if detail in option.details)
             parser.error(f"{detail.flag} goes with {goes}")
+    shard = given.get("shard", WHOLE)
     if chosen is None:
-        return Asked(check=given["check"])
+        return Asked(check=given["check"], shard=shard)
+    if shard != WHOLE:
+        parser.error(f"--shard does not go with {chosen.flag}")
     for detail in chosen.details:
         if detail.required and detail.name not in given:
             parser.error(f"{chosen.flag} wants {detail.flag} {detail.value}: {detail.purpose}")
@@ -146,6 +159,13 @@ def text(value: str) -> str:
     if not value.strip():
         raise argparse.ArgumentTypeError("says nothing")
     return value.strip()
+
+
+def _shard(value: str) -> Shard:
+    try:
+        return Shard.parse(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _name(flag: str) -> str:

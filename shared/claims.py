@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import polars as pl
@@ -50,23 +50,16 @@ def read_claims(
 
 def claim_batches(
     database: Database, contract: Contract, rest: str, parameters: dict[str, Any], extra: Extra, size: int
-) -> Iterator[pl.DataFrame]:
-    """Read claims as :func:`read_claims` does, by their id, some at a time; their past is made once for all of them.
+) -> Generator[pl.DataFrame]:
+    """Read claims as :func:`read_claims` does, but in no order, and in one pass some at a time.
 
-    What comes while they are read is left out.
+    Their past is made once for all of them, before the first is asked for. What comes from then on is left out. Until
+    the last of them the session can do nothing else.
     """
     if past_of(contract):
         remember(database, contract, rest, parameters)
-        database.rows("CREATE INDEX ON history (claim_id)")
     query, dtypes = _query(contract, rest, extra)
-    last = ""
-    while True:
-        following = f"{query} AND c.claim_id > %(last)s ORDER BY c.claim_id LIMIT {size}"
-        claims = database.frame(following, dtypes, parameters | {"last": last})
-        if claims.is_empty():
-            return
-        last = claims["claim_id"][-1]
-        yield claims
+    return database.batches(query, dtypes, parameters, size)
 
 
 def _query(contract: Contract, rest: str, extra: Extra) -> tuple[str, dict[str, DType]]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 import select
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
+from itertools import islice
 from typing import Any, Self
 
 import polars as pl
@@ -23,7 +25,8 @@ from psycopg.rows import dict_row
 from shared import access, grants
 from shared.choreography import STAGES
 from shared.contract import Contract
-from shared.contract_parts import POLARS_DTYPES, POSTGRES_TYPES, DType
+from shared.contract_parts import POSTGRES_TYPES, DType
+from shared.copied import parsed
 from shared.errors import ConfigError, Stopped, TransientError
 
 CONNECT_ATTEMPTS = 4
@@ -136,20 +139,25 @@ class Database:
         polars.DataFrame
             In the query's row order.
         """
-        text = io.BytesIO()
+        found = list(self.batches(query, dtypes, parameters, sys.maxsize))
+        return found[0] if found else parsed(io.BytesIO(), dtypes)
+
+    def batches(
+        self, query: str, dtypes: dict[str, DType], parameters: Sequence[Any] | dict[str, Any], size: int
+    ) -> Generator[pl.DataFrame]:
+        """Read a query's rows as :meth:`frame` does, in one pass, some at a time; no more than these are in memory."""
         with (
             self._statement(),
             self._connection.cursor() as cursor,
             cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", parameters) as copy,
         ):
-            for block in copy:
-                text.write(block)
-        schema = {name: _CSV_DTYPES.get(dtype, POLARS_DTYPES[dtype]) for name, dtype in dtypes.items()}
-        if not text.tell():
-            return pl.DataFrame(schema={name: POLARS_DTYPES[dtype] for name, dtype in dtypes.items()})
-        text.seek(0)
-        raw = pl.read_csv(text, has_header=False, schema=schema, try_parse_dates=False)
-        return raw.with_columns(_from_csv(name, dtype) for name, dtype in dtypes.items() if dtype in _CSV_DTYPES)
+            while True:
+                text = io.BytesIO()
+                # The server sends a message a row.
+                text.writelines(islice(copy, size))
+                if not text.tell():
+                    return
+                yield parsed(text, dtypes)
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Write a frame's rows to the columns of the same names, by COPY.
@@ -182,6 +190,10 @@ class Database:
         """Take a session's advisory lock if it is free; it goes with the connection, however that ends."""
         query = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS taken"
         return bool(self.rows(query, [name])[0]["taken"])
+
+    def release_locks(self) -> None:
+        """Give back all advisory locks of the session."""
+        self.rows("SELECT pg_advisory_unlock_all()")
 
     def prepare(self, contract: Contract) -> None:
         """Bring the tables up to this code and contract: numbered migrations, the contract's own columns, grants.
@@ -343,15 +355,6 @@ class Database:
         )
         if missing:
             self.rows("; ".join(grants.statements(tables)))
-
-
-_CSV_DTYPES: dict[DType, pl.DataType] = {"boolean": pl.String(), "datetime": pl.String()}
-"""Dtypes whose Postgres text Polars' CSV reader does not take as it is."""
-
-
-def _from_csv(name: str, dtype: DType) -> pl.Expr:
-    column = pl.col(name)
-    return column == "t" if dtype == "boolean" else column.str.to_datetime("%Y-%m-%d %H:%M:%S%.f%#z", time_unit="us")
 
 
 def connect(url: str, options: str) -> psycopg.Connection[dict[str, Any]]:

@@ -15,6 +15,9 @@ AUDIT_DRAW = "hashtextextended(c.claim_id, 0) & 4294967295"
 """Lot for the audit sample: the lowest are reviewed though nobody suspects them."""
 SPLIT_DRAW = "hashtextextended(c.claim_id, 1) & 4294967295"
 """Where no column dates the claims: those below ``judged_share * DRAWS`` judge, and only the others are learnt from."""
+SLOTS = 16
+SLOT = f"hashtextextended(c.claim_id, 3) & {SLOTS - 1}"
+"""Slot of a claim, from 0 to below `SLOTS`: which shard it belongs to."""
 
 
 def arm_draw(claimant: str | None) -> str:

@@ -41,6 +41,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
     "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD},
     "anomalies": {"etl": ERASE, "score": ADD},
+    "unscorable_claims": {"etl": ERASE, "score": ADD},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
     "stops": {"score": READ, "drift": ADD},
 }

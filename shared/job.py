@@ -14,7 +14,8 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -27,12 +28,12 @@ from shared.arguments import Asked, Option, asked
 from shared.choreography import Stage
 from shared.contract import Contract, load
 from shared.database import Database
+from shared.draws import SLOTS
 from shared.errors import ClaimsightError, ExitCode, Stopped, TransientError
 from shared.grants import role
 from shared.settings import Settings, from_environment
+from shared.shard import DIVIDED, WHOLE, Shard
 
-SHARD = "0/1"
-"""All claims of the line: the stages do not divide them yet."""
 KIBIBYTE = 1024
 """Linux tells memory in these."""
 STOP_PATIENCE = 4.0
@@ -52,6 +53,8 @@ class Job:
         The clock. Nothing that was not known by then may be seen.
     run_id : int
         Row of this run in the ledger ``job_runs``; 0 for one that only looks.
+    shard : Shard
+        Of which claims this run is; another run may be at work on others.
     """
 
     stage: Stage
@@ -59,6 +62,7 @@ class Job:
     contract: Contract
     database: Database
     run_id: int
+    shard: Shard = WHOLE
 
     @property
     def as_of(self) -> datetime:
@@ -77,6 +81,13 @@ class Job:
     def put_event(self, event: str, **detail: object) -> None:
         """Tell others that there may be something to do."""
         events.put(self.settings.events, event, self.contract.name, detail)
+
+    @contextmanager
+    def beside(self) -> Iterator[Database]:
+        """Open a second session, to read while the first one writes; the locks are with the first."""
+        with Database(self.settings.database_url.get_secret_value(), self.contract.name) as database:
+            database.act_as(role(self.stage))
+            yield database
 
     def record(self, *, rows_in: int = 0, rows_out: int = 0, quarantined: int = 0) -> None:
         """Add to this run's counts in the ledger.
@@ -157,9 +168,16 @@ def conclude(name: str, attempt: Callable[[], Outcome], log_to: TextIO | None = 
     os._exit(outcome.code)
 
 
-def lock_of(stage: Stage, line: str) -> str:
-    """Name of the lock that a stage holds while it works on a line of business."""
-    return f"claimsight:{stage}:{line}:{SHARD}"
+def locks_of(stage: Stage, line: str, shard: Shard = WHOLE) -> list[str]:
+    """Names of the locks that a stage holds while it works on a line of business: one, or one a slot of its shard.
+
+    So runs whose shards overlap meet in a lock, whatever they divide the claims by.
+
+    >>> locks_of("etl", "motor"), locks_of("score", "motor", Shard(1, 8))
+    (['claimsight:etl:motor:0/1'], ['claimsight:score:motor:2/16', 'claimsight:score:motor:3/16'])
+    """
+    held = [Shard(slot, SLOTS) for slot in shard.slots] if stage in DIVIDED else [WHOLE]
+    return [f"claimsight:{stage}:{line}:{part}" for part in held]
 
 
 @dataclass(frozen=True)
@@ -210,11 +228,13 @@ def _attempt(
             return Outcome(ExitCode.OK, "settings, contract, database and all else it needs are in order")
         if told.work is not None and told.looks:
             return _work(told.work, Job(stage, settings, contract, database, 0))
-        if not _take_lock(database, lock_of(stage, contract.name)):
+        if not _take_locks(database, locks_of(stage, contract.name, told.shard)):
+            same = "" if told.shard == WHOLE else f" on claims of shard {told.shard}"
             if told.work is not None:  # whoever asked must not believe it done
                 raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
-            return Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work; nothing done")
-        job = Job(stage, settings, contract, database, _open_ledger(stage, settings, contract, database))
+            return Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work{same}; nothing done")
+        run_id = _open_ledger(stage, settings, contract, database, told.shard)
+        job = Job(stage, settings, contract, database, run_id, told.shard)
         ended = _close_ledger(job, _work(told.work or work, job))
         return replace(ended, line=contract.name, metrics=settings.metrics)
 
@@ -243,25 +263,40 @@ def _outcome_of(error: BaseException) -> Outcome:
     return Outcome(ExitCode.CRASHED, f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
 
 
-def _take_lock(database: Database, name: str) -> bool:
-    for _ in range(LOCK_ATTEMPTS - 1):
-        if database.try_lock(name):
+def _take_locks(database: Database, names: Sequence[str]) -> bool:
+    """Take all of them or none.
+
+    Each run takes them in the same order and gives them back at the first that is taken: of runs that start at once,
+    one goes on.
+    """
+    for attempt in range(LOCK_ATTEMPTS):
+        if attempt:
+            time.sleep(LOCK_WAIT)
+        if all(map(database.try_lock, names)):
             return True
-        time.sleep(LOCK_WAIT)
-    return database.try_lock(name)
+        database.release_locks()
+    return False
 
 
-def _open_ledger(stage: Stage, settings: Settings, contract: Contract, database: Database) -> int:
-    """Enter this run into ``job_runs``, and close the rows of runs that died: whoever holds the lock is alone."""
+def _open_ledger(stage: Stage, settings: Settings, contract: Contract, database: Database, shard: Shard) -> int:
+    """Enter this run into ``job_runs``, and close the rows of runs that died.
+
+    Whoever holds the locks is alone on its claims: a row of one of them that is still open is of a run that died.
+    """
+    running = database.rows(
+        "SELECT run_id, shard FROM job_runs WHERE stage = %s AND line = %s AND status = 'running'",
+        [stage, contract.name],
+    )
+    dead = [row["run_id"] for row in running if shard.overlaps(Shard.parse(row["shard"]))]
     database.rows(
         "UPDATE job_runs SET status = 'killed', exit_code = %s, message = %s, ended_at = clock_timestamp() "
-        "WHERE stage = %s AND line = %s AND shard = %s AND status = 'running'",
-        [int(ExitCode.KILLED), ExitCode.KILLED.sentence, stage, contract.name, SHARD],
+        "WHERE run_id = ANY(%s)",
+        [int(ExitCode.KILLED), ExitCode.KILLED.sentence, dead],
     )
     entered = database.rows(
         "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "
         "VALUES (%s, %s, %s, 'running', %s, %s, %s) RETURNING run_id",
-        [stage, contract.name, SHARD, settings.as_of, settings.git_sha, settings.image_digest],
+        [stage, contract.name, str(shard), settings.as_of, settings.git_sha, settings.image_digest],
     )
     return int(entered[0]["run_id"])
 

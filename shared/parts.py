@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shared.anomaly import Anomaly
-from shared.features import Bins, Feature, Floats
+from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, Floats
 from shared.profile import Profile
 
 if TYPE_CHECKING:
@@ -190,10 +190,15 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         `UNKNOWN` where a number is; for a category the codes of :class:`shared.features.Bins`: 0 a level that is rare
         or new, 1 none, from 2 on the levels.
     """
-    matrix = np.empty((known.height, known.width), dtype=np.float32)
-    for place, (column, kept) in enumerate(zip(known, levels, strict=True)):
-        if column.dtype == pl.String:
-            matrix[:, place] = Bins(levels=tuple(kept)).codes(column)
-        else:
-            matrix[:, place] = column.clip(-_LARGEST, _LARGEST).fill_null(UNKNOWN).to_numpy()
-    return matrix
+    columns = [
+        _laid_out(pl.col(name), pl.Enum(kept) if known.schema[name] == pl.String else None).alias(name)
+        for name, kept in zip(known.columns, levels, strict=True)
+    ]
+    return known.select(columns).to_numpy(order="c")
+
+
+def _laid_out(column: pl.Expr, levels: pl.Enum | None) -> pl.Expr:
+    if levels is None:
+        return column.clip(-_LARGEST, _LARGEST).cast(pl.Float32).fill_null(UNKNOWN)
+    codes = column.cast(levels, strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
+    return pl.when(column.is_null()).then(pl.lit(MISSING, pl.Float32)).otherwise(codes.fill_null(UNSEEN))

@@ -13,6 +13,7 @@ import numpy as np
 from psycopg.conninfo import make_conninfo
 
 from jobs.evaluate.__main__ import work
+from shared.choreography import Stage
 from shared.contract import Contract, load
 from shared.database import Database
 from shared.features import Bins, Feature, values, weights_of_evidence
@@ -63,16 +64,18 @@ class Line:
         with Database(self.url, "garage") as database:
             return database.rows(query)
 
-    def call(self, function: Any, *arguments: Any, as_of: datetime = FIRST, **settings: str) -> Any:
-        """Call what evaluate may be asked to do, with a job of its own."""
+    def call(
+        self, function: Any, *arguments: Any, as_of: datetime = FIRST, stage: Stage = "evaluate", **settings: str
+    ) -> Any:
+        """Call what a stage may be asked to do, with a job of its own."""
         with Database(self.url, "garage") as database:
             found = from_environment(self.environment(as_of, **settings))
             run = database.rows(
                 "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "
-                "VALUES ('evaluate', 'garage', '0/1', 'done', %s, 'test', 'none') RETURNING run_id",
-                [as_of],
+                "VALUES (%s, 'garage', '0/1', 'done', %s, 'test', 'none') RETURNING run_id",
+                [stage, as_of],
             )
-            return function(Job("evaluate", found, self.contract, database, run[0]["run_id"]), *arguments)
+            return function(Job(stage, found, self.contract, database, run[0]["run_id"]), *arguments)
 
     def evaluate(self, as_of: datetime = FIRST, **settings: str) -> str:
         return str(self.call(work, as_of=as_of, **settings))

@@ -14,19 +14,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import psycopg
-
+from deploy.benchmarks import book
 from deploy.benchmarks.figure import Figure
 from deploy.local import embedded
-from shared.contract import load
-from shared.database import Database
 
 CLAIMS, LATER = 1_000_000, 100_000
 TRIALS = 3
 THREADS = 2
 ROUNDS = 200
 ROOT = Path(__file__).parents[2]
-CATEGORIES, LEVELS = 15, 12
 PARAMETERS = {
     "objective": "binary:logistic",
     "tree_method": "hist",
@@ -38,21 +34,6 @@ PARAMETERS = {
 }
 """The same on all sides; the rest as XGBoost has it."""
 
-_COUNTS = [f"count_{place}" for place in range(8)]
-_AMOUNTS = [f"amount_{place}" for place in range(4)]
-_KINDS = [f"kind_{place}" for place in range(CATEGORIES)]
-_CONTRACT = "\n".join(
-    [
-        'name = "bench"\ntitle = "Bench"\n[roles]\nid = "claim_id"\nevent_time = "lost_on"\nignore = ["note"]',
-        "[outcomes]\n[columns]",
-        *(f'{name} = {{ dtype = "text" }}' for name in ("claim_id", "note")),
-        *(f'{name} = {{ dtype = "date" }}' for name in ("lost_on", "reported_on", "insured_from")),
-        *(f'{name} = {{ dtype = "integer", unit = "each" }}' for name in _COUNTS),
-        *(f'{name} = {{ dtype = "number" }}' for name in _AMOUNTS),
-        *(f'{name} = {{ dtype = "category" }}' for name in _KINDS),
-        'hurt = { dtype = "boolean", nullable = true }',
-    ]
-)
 _HEAD = """
 import json, resource, sys, time
 from pathlib import Path
@@ -156,8 +137,9 @@ def measure() -> list[Figure]:
     ):
         folder = Path(temporary)
         contract, codes = folder / "bench.toml", folder / "codes.npz"
-        contract.write_text(_CONTRACT)
-        cut = _fill(url, contract)
+        contract.write_text(book.CONTRACT)
+        book.fill(url, contract, CLAIMS + LATER)
+        cut = book.day_of(url, CLAIMS)
         _run(_CODES, url, contract, cut, str(codes))
         ours, pandas, bare = [], [], []
         for _ in range(TRIALS):
@@ -186,46 +168,6 @@ def measure() -> list[Figure]:
         Figure("script_cpu", _median(pandas, "cpu"), "s", f"the script, processor time without Postgres', {each}"),
         Figure("train_peak", _median(ours, "megabytes"), "MB", f"ours, {each}"),
     ]
-
-
-def _fill(url: str, contract: Path) -> str:
-    """Generate claims and outcomes in Postgres; the day from which on they are later ones."""
-    with Database(url, "bench") as database:
-        database.prepare(load(contract))
-    level = f"'level ' || floor({LEVELS} * random())::int"
-    columns = {
-        "claim_id": "'c' || n",
-        "note": "'note ' || n",
-        "lost_on": "day",
-        "reported_on": "day + floor(30 * random())::int",
-        "insured_from": "day - floor(2000 * random() ^ 2)::int",
-        **dict.fromkeys(_COUNTS, "floor(100 * random())::int"),
-        **dict.fromkeys(_AMOUNTS, "round(exp(7 + 2 * random() - random())::numeric, 2)"),
-        **dict.fromkeys(_KINDS, level),
-        "hurt": "CASE WHEN random() < 0.3 THEN NULL ELSE random() < 0.2 END",
-    }
-    count = CLAIMS + LATER
-    days = f"SELECT n, date '2020-01-01' + (n * 1500 / {count})::int AS day FROM generate_series(1, {count}::bigint) n"
-    risk = (
-        "0.8 * ln(amount_0 / 1000) + (kind_0 = 'level 3')::int + 1.2 * (kind_1 = 'level 7' AND count_0 > 60)::int "
-        "+ 0.8 * (lost_on - insured_from < 90)::int + 0.5 * coalesce(hurt, false)::int - 3.5"
-    )
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT setseed(0.5)")
-        connection.execute(
-            "INSERT INTO bench.claims (revision, event_time, known_at, file_id, file_line, "
-            f"{', '.join(columns)}) SELECT 1, day, day, 1, n, {', '.join(columns.values())} FROM ({days}) d"
-        )
-        connection.execute(
-            "INSERT INTO bench.outcomes (claim_id, is_fraud, decided_at, known_at, source) "
-            f"SELECT claim_id, random() < 1 / (1 + exp(-({risk}))), lost_on, lost_on, 'bench' FROM bench.claims"
-        )
-        connection.execute("VACUUM ANALYZE bench.claims, bench.outcomes")
-        found = connection.execute(
-            "SELECT event_time::date FROM bench.claims ORDER BY event_time OFFSET %s LIMIT 1", [CLAIMS]
-        ).fetchone()
-    assert found is not None
-    return str(found[0])
 
 
 def _run(script: str, url: str, contract: Path, cut: str, *more: str) -> dict[str, float]:

@@ -21,7 +21,7 @@ from shared.choreography import Stage
 from shared.contract import Contract
 from shared.database import Database, quoted, reference_table
 from shared.errors import ConfigError, TransientError
-from shared.job import Job, lock_of
+from shared.job import Job, locks_of
 from shared.pseudonyms import Pseudonyms
 
 WRITERS: tuple[Stage, ...] = ("evaluate", "score")
@@ -61,7 +61,7 @@ def forget(job: Job, claimant: str) -> str:
     database = job.database
     person = _person(job, claimant)
     for stage in WRITERS:
-        if not database.try_lock(lock_of(stage, job.contract.name)):
+        if not all(map(database.try_lock, locks_of(stage, job.contract.name))):
             raise TransientError(
                 f"{stage} is at work, and may write of the claimant's claims; start it again when that ended"
             )

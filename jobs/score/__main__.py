@@ -9,7 +9,7 @@ from jobs.score.announce import announce
 from jobs.score.export import EXPORT
 from jobs.score.stopped import refuse_stopped
 from jobs.score.trial import Pair
-from jobs.score.unscored import ANOMALIES, Decide, score_all
+from jobs.score.unscored import ANOMALIES, Decide, Done, score_all
 from shared.challenger import contender
 from shared.champion import Ranking, champion, check, ranking
 from shared.job import Job, run
@@ -25,18 +25,25 @@ def work(job: Job) -> str:
         beside = contender(job.database, standing, job.as_of)
         pair = Pair(job, standing, beside)
         scored, shadows = pair.champion(), pair.challenger()
-        announce(job, standing.version, scored)
+        announce(job, standing.version, scored.scored)
         job.figures("no claim waits", waiting=0, wait_hours=0)
         told = _told(scored, standing.version)
-        return f"{told}; {shadows:,} by its challenger, model {beside.version}" if beside and shadows else told
+        return (
+            f"{told}; {shadows.scored:,} by its challenger, model {beside.version}"
+            if beside and shadows.scored
+            else told
+        )
     newest = ranking(job.database, job.as_of)
     if newest is None:
         return "no model to rank claims by yet; nothing scored"
     return _told(score_all(job, ANOMALIES, newest.version, lambda: _ranking(job, newest)), newest.version)
 
 
-def _told(scored: int, version: int) -> str:
-    return f"{scored:,} claims scored by model {version}" if scored else "every claim is scored; nothing to do"
+def _told(done: Done, version: int) -> str:
+    if done == Done():
+        return "every claim is scored; nothing to do"
+    rest = f"; {done.unscorable:,} cannot be scored: see unscorable_claims" if done.unscorable else ""
+    return f"{done.scored:,} claims scored by model {version}{rest}"
 
 
 # Most runs find nothing to score; numpy and the model are for those that do.

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from jobs.score.reasons import Explainer
+from jobs.score.unscorable import unscorable
 from shared.draws import DRAWS, Arm
 from shared.model import Model
 
@@ -60,12 +61,15 @@ def predict(
     -------
     polars.DataFrame
         ``claim_id``, ``arm``, ``fraud_probability``, ``flagged``, ``audited``, ``reasons`` (JSON, only for claims
-        flagged or audited in this model's own arm: of others nobody asks) and ``variant``. Rows as they came.
+        flagged or audited in this model's own arm: of others nobody asks), ``unscorable`` (why a claim has no score;
+        null where it has one) and ``variant``. Rows as they came.
     """
     known = model.known(claims)
     probability = model.fraud_probability(known, threads)
-    flagged = probability >= threshold
-    audited = ~flagged & (claims["draw"].to_numpy() < audit_share * DRAWS)
+    why = unscorable(known, probability)
+    scored = why.is_null().to_numpy()
+    flagged = scored & (probability >= threshold)
+    audited = scored & ~flagged & (claims["draw"].to_numpy() < audit_share * DRAWS)
     explained = (flagged | audited) & (claims["arm"] == variant).to_numpy()
     reasons: list[str | None] = [None] * claims.height
     if explained.any():
@@ -81,5 +85,6 @@ def predict(
             "flagged": flagged,
             "audited": audited,
             "reasons": pl.Series(reasons, dtype=pl.String),
+            "unscorable": why,
         }
     ).with_columns(variant=pl.lit(variant))

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from jobs.score.reasons import REASONS, said
+from jobs.score.unscorable import unscorable
 from jobs.score.words import Value, Words, share, words_of
 from shared.anomaly import Anomaly
 from shared.contract import Contract
@@ -30,7 +31,7 @@ def rank(claims: pl.DataFrame, model: Anomaly, contract: Contract) -> pl.DataFra
         are at least as unusual) and ``reasons`` (JSON: at most three objects, the strongest first, with ``feature``,
         ``value``, null where unknown, ``group``, the values that count as alike, ``share``, that of the model's claims
         in the group, ``surprisal`` and ``text``, a sentence that says so; value and group of a sensitive column are
-        null). Rows as they came.
+        null) and ``unscorable`` (why a claim has no score; null where it has one). Rows as they came.
     """
     known = model.known(claims)
     codes = model.codes(known)
@@ -58,6 +59,7 @@ def rank(claims: pl.DataFrame, model: Anomaly, contract: Contract) -> pl.DataFra
             "score": score,
             "rank_share": model.rank_share(score),
             "reasons": pl.Series(reasons, dtype=pl.String),
+            "unscorable": unscorable(known, score),
         }
     )
 

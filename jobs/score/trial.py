@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from jobs.score.unscored import Decide, Scores, score_all
+from jobs.score.unscored import Decide, Done, Scores, score_all
 from shared.challenger import Contender
 from shared.champion import Champion, Judged
 from shared.database import quoted
@@ -28,8 +28,8 @@ class Pair:
         self._share = contender.share(job.contract) if contender else 0.0
         self._shadow = contender is not None and (wanted.shadow or wanted.share > 0)
 
-    def champion(self) -> int:
-        """Score what the champion has not scored, and settle in which arm each claim stands; return how many."""
+    def champion(self) -> Done:
+        """Score what the champion has not scored, and settle in which arm each claim stands."""
         claimant = self._job.contract.roles.claimant
         drawn = arm_draw(quoted(claimant) if claimant else None)
         scores = Scores(
@@ -39,14 +39,14 @@ class Pair:
         )
         return score_all(self._job, scores, self._standing.version, self._settling)
 
-    def challenger(self) -> int:
-        """Score beside it what the contender did not learn from, or decides about; return how many.
+    def challenger(self) -> Done:
+        """Score beside it what the contender did not learn from, or decides about.
 
         A contender that cannot be read scores nothing, which is logged.
         """
         contender = self._contender
         if contender is None or not self._shadow:
-            return 0
+            return Done()
         scores = Scores(
             "predictions",
             "p.variant = 'challenger'",
@@ -65,7 +65,7 @@ class Pair:
             return score_all(self._job, scores, contender.version, lambda: self._deciding(contender, "challenger"))
         except ModelError as error:
             self._job.log("the challenger scores nothing", model_version=contender.version, reason=str(error))
-            return 0
+            return Done()
 
     def _settling(self) -> Decide:
         """Decide for the champion, and put each claim into an arm; into the challenger's only if that can decide."""

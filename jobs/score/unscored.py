@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
 from shared.access import log_scoring
+from shared.ahead import ahead
 from shared.claims import Extra, claim_batches
+from shared.database import Database
 from shared.job import Job
 
 BATCH = 50_000
+READING = (
+    # Without statistics, as after a first load, Postgres would hold each claim against each score.
+    "SET enable_nestloop = off; "
+    # The ids of a million scores, so that claims need not go by way of its disk to be held against them.
+    "SET work_mem = '64MB'; "
+    "SET jit = off; "  # compiling costs more than it saves
+    # It sends only as fast as claims are scored, which is no sign that this side is gone.
+    "SET tcp_user_timeout = 0"
+)
 
 Decide = Callable[[pl.DataFrame], pl.DataFrame]
+"""Scores claims; ``unscorable`` says why it cannot, null where it has."""
 
 
 @dataclass(frozen=True)
@@ -40,47 +53,74 @@ class Scores:
 
     @property
     def missing(self) -> str:
-        """Condition on claims ``c``: those that a model has not scored."""
+        """Condition on claims ``c``: those that a model has neither scored nor found that it cannot."""
+        of_model = "p.claim_id = c.claim_id AND p.model_version = %(version)s"
         return (
-            f"NOT EXISTS (SELECT FROM {self.table} p "
-            f"WHERE p.claim_id = c.claim_id AND p.model_version = %(version)s AND {self.counts})"
+            f"NOT EXISTS (SELECT FROM {self.table} p WHERE {of_model} AND {self.counts}) "
+            f"AND NOT EXISTS (SELECT FROM unscorable_claims p WHERE {of_model})"
         )
 
 
 ANOMALIES = Scores("anomalies", "true")
 
 
-def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Decide]) -> int:
-    """Score batch by batch, each in its own transaction, until a last look finds none; return how many were scored.
+@dataclass(frozen=True)
+class Done:
+    """How many claims were scored, and of how many it was found that they cannot be."""
+
+    scored: int = 0
+    unscorable: int = 0
+
+    def __add__(self, other: Done) -> Done:
+        return Done(self.scored + other.scored, self.unscorable + other.unscorable)
+
+
+def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Decide]) -> Done:
+    """Score batch by batch, each in its own transaction, until a last look finds none.
+
+    Claims are read in one pass, by a session of their own: one batch is read and the next one scored while a third is
+    written.
 
     Parameters
     ----------
     decider : callable
         Reads the model and gives what scores a batch; asked only where there is something to score.
     """
-    scored, decide = 0, None
-    rest = f"{scores.joins} WHERE {scores.asked} AND {scores.missing}"
+    done, decide = Done(), None
+    rest = f"{scores.joins} WHERE {scores.asked} AND {scores.missing} AND {job.shard.condition}"
     values = {"as_of": job.as_of, "version": version, **scores.values}
-    while _waiting(job, rest, values):
-        decide = decide or decider()
-        for claims in claim_batches(job.database, job.contract, rest, values, scores.extra, BATCH):
-            _record(job, scores, version, decide(claims), first=not scored)
-            scored += claims.height
-    return scored
+    with job.beside() as reader:
+        reader.rows(READING)
+        while _waiting(reader, rest, values):
+            decide = decide or decider()
+            read = ahead(claim_batches(reader, job.contract, rest, values, scores.extra, BATCH))
+            with closing(ahead(_each(decide, read))) as decided:
+                for batch in decided:
+                    done += _record(job, scores, version, batch, first=done == Done())
+    return done
 
 
-def _waiting(job: Job, rest: str, values: dict[str, Any]) -> bool:
-    # Without statistics, as after a first load, Postgres would hold each claim against each score.
-    job.database.rows("SET enable_nestloop = off")
+def _each(decide: Decide, read: Generator[pl.DataFrame]) -> Generator[pl.DataFrame]:
+    with closing(read):
+        yield from map(decide, read)
+
+
+def _waiting(reader: Database, rest: str, values: dict[str, Any]) -> bool:
     query = f"SELECT EXISTS (SELECT FROM claims_as_of(%(as_of)s) c {rest}) AS waiting"
-    return bool(job.database.rows(query, values)[0]["waiting"])
+    return bool(reader.rows(query, values)[0]["waiting"])
 
 
-def _record(job: Job, scores: Scores, version: int, decided: pl.DataFrame, *, first: bool) -> None:
-    """Append scores, all of them or none."""
-    stamps = {"model_version": version, "scored_as_of": job.as_of.isoformat(), "run_id": job.run_id}
+def _record(job: Job, scores: Scores, version: int, decided: pl.DataFrame, *, first: bool) -> Done:
+    """Append a batch's scores, and the claims that have none, all of them or none."""
+    stamps = {"model_version": version, "run_id": job.run_id}
+    decided = decided.with_columns(**{name: pl.lit(value) for name, value in stamps.items()})
+    as_of, why = pl.lit(job.as_of.isoformat()), pl.col("unscorable")
+    scored = decided.filter(why.is_null()).drop("unscorable").with_columns(scored_as_of=as_of)
+    rest = decided.filter(why.is_not_null()).select("claim_id", *stamps, reason=why, as_of=as_of)
     with job.database.transaction():
-        job.database.append(scores.table, decided.with_columns(**{name: pl.lit(v) for name, v in stamps.items()}))
-        job.record(rows_in=decided.height, rows_out=decided.height)
+        job.database.append(scores.table, scored)
+        job.database.append("unscorable_claims", rest)
+        job.record(rows_in=decided.height, rows_out=scored.height, quarantined=rest.height)
         if first:
             log_scoring(job, version)
+    return Done(scored.height, rest.height)

@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from jobs.drift.stop import clear, settle
 from shared.database import Database
 from shared.errors import ConfigError
-from shared.job import lock_of
+from shared.job import locks_of
 from shared.stops import standing_stop
 from tests import claims_factory
 from tests.emf import metrics
@@ -141,8 +141,9 @@ def test_figures_of_a_run_are_metrics_where_the_settings_say_so(place: Line) -> 
     assert closing["score by garage"]["exit_code"] == 70
     place.call(clear, "fine", "Ada", as_of=FIRST + DAY)
     _, scored = finish(start(place, "score", **settings))
-    done, closing = (metrics(record, "Claimsight/test") for record in scored if "_aws" in record)
-    assert done["score by garage"] == {"scored": 40, "waiting": 0, "wait_hours": 0}
+    told, done, closing = (metrics(record, "Claimsight/test") for record in scored if "_aws" in record)
+    assert told["score by garage"]["scored"] == 40
+    assert done["score by garage"] == {"waiting": 0, "wait_hours": 0}
     found = closing["score by garage"]
     assert (found["rows_in"], found["quarantined"], found["exit_code"]) == (40, 0, 0)
     assert found["seconds"] > 0
@@ -167,7 +168,7 @@ def test_a_clear_that_finds_drift_at_work_says_so(place: Line) -> None:
     """It ends with 75, and nobody believes that scoring goes on."""
     judged(place, "stop")
     with Database(place.url, "garage") as other:
-        assert other.try_lock(lock_of("drift", "garage"))
+        assert other.try_lock(locks_of("drift", "garage")[0])
         code, message = run(place, "drift", "--clear", "fine", "--actor", "Ada")
     assert (code, message) == (75, "another drift of garage is at work; start it again when it ended")
     assert entries(place) == [("stop", "drift")]

@@ -24,6 +24,7 @@ from jobs.evaluate.ab import ab
 from jobs.evaluate.standing import override
 from jobs.score.__main__ import work
 from jobs.score.trial import Pair
+from jobs.score.unscored import Done
 from shared.challenger import PROOF, contender
 from shared.champion import champion
 from shared.database import Database
@@ -90,7 +91,7 @@ def on_trial(place: Line, *, champion_is_good: bool = True) -> tuple[int, int]:
 
 
 def score(place: Line, as_of: datetime = FIRST) -> str:
-    return str(place.call(work, as_of=as_of))
+    return str(place.call(work, as_of=as_of, stage="score"))
 
 
 def predictions(place: Line) -> pl.DataFrame:
@@ -158,12 +159,12 @@ def test_claims_keep_their_arm(place: Line) -> None:
     before = predictions(place).filter(variant="champion")
     settle(place, "[challenger]\nshare = 0.5")
 
-    def killed(job: Job) -> int:
+    def killed(job: Job) -> Done:
         standing = champion(job.database, job.as_of)
         assert standing is not None
         return Pair(job, standing, contender(job.database, standing, job.as_of)).champion()
 
-    assert place.call(killed, as_of=FIRST + WEEK) > 0
+    assert place.call(killed, as_of=FIRST + WEEK, stage="score").scored > 0
     halfway = predictions(place)
     undecided = set(halfway.filter(arm="challenger")["claim_id"])
     assert undecided

@@ -74,6 +74,20 @@ def test_many_rows(database: Database) -> None:
     assert database.rows("SELECT count(*), sum(n) FROM bag") == [{"count": 25_000, "sum": 312_487_500}]
 
 
+@pytest.mark.parametrize(("size", "heights"), [(3, [3, 3, 1]), (7, [7]), (100, [7])])
+def test_rows_in_batches(database: Database, size: int, heights: list[int]) -> None:
+    """A query is read in one pass, so many rows at a time, and left off in the middle it does no harm."""
+    query = "SELECT n FROM generate_series(1, 7) n"
+    found = list(database.batches(query, {"n": "integer"}, (), size))
+    assert [batch.height for batch in found] == heights
+    assert sorted(pl.concat(found)["n"]) == list(range(1, 8))
+    assert list(database.batches(f"{query} WHERE false", {"n": "integer"}, (), size)) == []
+    begun = database.batches("SELECT n FROM generate_series(1, 100000) n", {"n": "integer"}, (), size)
+    assert next(begun).height == size
+    begun.close()
+    assert database.rows("SELECT 1 AS one") == [{"one": 1}]
+
+
 def test_prepare_twice(database: Database) -> None:
     """Preparing what is prepared changes nothing."""
     before = database.rows("SELECT * FROM claimsight.schema_versions")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.etl.ahead import ahead
 from jobs.etl.fresh import Seen
+from shared.ahead import ahead
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefghijklmnop"), max_size=12), max_size=12))

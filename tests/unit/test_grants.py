@@ -48,6 +48,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
     "predictions": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT"}, "score": {"SELECT", "INSERT"}},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
+    "unscorable_claims": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
     "stops": {"score": {"SELECT"}, "drift": {"SELECT", "INSERT"}},
 }

@@ -10,8 +10,8 @@ import pytest
 
 from deploy.launcher.cluster import LaunchError
 from deploy.launcher.main import Launcher
-from deploy.launcher.runs import WHOLE, Run, runs_for
-from shared import job
+from deploy.launcher.runs import SHARDED, WHOLE, Run, runs_for
+from shared import shard
 from shared.choreography import RULES
 from shared.errors import ExitCode
 from tests.aws_world import RELEASE, TASKS, Refused, World, event_of, launcher_of, loaded, queued, tags_of
@@ -341,4 +341,5 @@ def test_tokens_tell_runs_apart() -> None:
 
 def test_the_shard_is_the_one_of_the_lock() -> None:
     """The launcher and the stages' locks divide the work alike."""
-    assert WHOLE == job.SHARD
+    assert str(shard.WHOLE) == WHOLE
+    assert {SHARDED} == shard.DIVIDED

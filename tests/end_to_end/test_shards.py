@@ -1,0 +1,126 @@
+"""Score by several processes at once, each with a shard: every claim once, whichever of them is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from shared.shard import Shard
+from tests import models_factory
+from tests.factories import ROOT, finish
+from tests.models_factory import Line
+
+BATCH = 30
+SHARDS = 4
+STAGE = f"""
+from jobs.score import unscored
+from jobs.score.__main__ import work
+from shared.champion import check
+from shared.job import run
+unscored.BATCH = {BATCH}
+run("score", "", work, check)
+"""
+"""Score, with batches so small that each shard has several."""
+SLOW = """
+CREATE FUNCTION garage.wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END';
+CREATE TRIGGER slow BEFORE INSERT ON garage.predictions FOR EACH STATEMENT EXECUTE FUNCTION garage.wait();
+"""
+ONCE = (
+    "SELECT count(*) AS claims, count(p.claim_id) AS scores, count(DISTINCT p.claim_id) AS once "
+    "FROM claims c LEFT JOIN predictions p USING (claim_id)"
+)
+
+
+@pytest.fixture
+def line(database_url: str, tmp_path: Path) -> Line:
+    """Claims, and a champion that nobody judged."""
+    made = models_factory.line(database_url, tmp_path, claims=700)
+    made.add_model(good=True)
+    made.rows(
+        "INSERT INTO model_history (model_version, alias, actor, reason, threshold, metrics, gates, as_of, run_id) "
+        "SELECT model_version, 'champion', 'test', 'test', 0.5, '{\"claims_per_week\": 7}', '[]', as_of, run_id "
+        "FROM models"
+    )
+    return made
+
+
+def start(line: Line, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", STAGE, *options],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **line.environment()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def closing(running: subprocess.Popen[str]) -> dict[str, Any]:
+    code, lines = finish(running)
+    assert code == 0, lines
+    return dict(lines[-1])
+
+
+def test_four_shards_one_killed(line: Line) -> None:
+    """Four runs score side by side and one is killed; another run ends its work, and each claim has one score."""
+    line.rows(SLOW)
+    with psycopg.connect(line.url, autocommit=True) as connection:
+        with connection.transaction():
+            connection.execute("LOCK TABLE garage.predictions IN SHARE MODE")
+            runs = [start(line, "--shard", f"{place}/{SHARDS}") for place in range(SHARDS)]
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            until(lambda: line.rows(waiting)[0]["count"] == SHARDS)
+            beside = closing(start(line))
+            assert beside["message"] == "another score of garage is at work; nothing done"
+            overlapping = closing(start(line, "--shard", "5/8"))
+            assert overlapping["message"] == "another score of garage is at work on claims of shard 5/8; nothing done"
+        written = "SELECT 1 FROM predictions p JOIN job_runs USING (run_id) WHERE shard = '2/4'"
+        until(lambda: bool(line.rows(written)))
+        runs[2].kill()
+        assert runs[2].wait(10) == -signal.SIGKILL
+    for place in (0, 1, 3):
+        assert closing(runs[place])["message"].endswith("claims scored by model 1")
+    (before,) = line.rows(ONCE)
+    assert BATCH <= before["scores"] == before["once"] < before["claims"]
+
+    rest = closing(start(line))
+    assert rest["rows_out"] == before["claims"] - before["scores"]
+    assert line.rows(ONCE) == [{"claims": 700, "scores": 700, "once": 700}]
+    assert closing(start(line, "--shard", "2/4"))["message"] == "every claim is scored; nothing to do"
+    ledger = line.rows("SELECT shard, status, rows_out FROM job_runs WHERE stage = 'score' ORDER BY run_id")
+    assert sorted(row["shard"] for row in ledger[:SHARDS]) == ["0/4", "1/4", "2/4", "3/4"]
+    assert {row["shard"] for row in ledger if row["status"] == "killed"} == {"2/4"}
+    assert sum(row["rows_out"] for row in ledger) == 700
+    slots = line.rows(
+        "SELECT DISTINCT shard, hashtextextended(claim_id, 3) & 15 AS slot "
+        "FROM predictions JOIN job_runs USING (run_id)"
+    )
+    assert all(row["slot"] in Shard.parse(row["shard"]).slots for row in slots)
+
+
+def test_claims_that_cannot_be_scored_are_listed_once(line: Line) -> None:
+    """A claim of which the model knows nothing stands with its reason, is counted, and is not tried again."""
+    line.rows("UPDATE claims SET amount = NULL, age = NULL, size = NULL WHERE claim_id < 'c000003'")
+    said = closing(start(line))
+    assert said["message"] == "697 claims scored by model 1; 3 cannot be scored: see unscorable_claims"
+    assert (said["rows_in"], said["rows_out"], said["quarantined"]) == (700, 697, 3)
+    assert closing(start(line))["message"] == "every claim is scored; nothing to do"
+    listed = line.rows("SELECT claim_id, model_version, reason FROM unscorable_claims ORDER BY claim_id")
+    assert [row["claim_id"] for row in listed] == ["c000000", "c000001", "c000002"]
+    assert {row["reason"] for row in listed} == {"nothing that the model looks at is known of it"}
