@@ -40,10 +40,13 @@ EVENTS = {
     "ModelTrained": WEEKS,
     "ModelPromoted": WEEKS,
     "RankingTrained": 0.0,
+    "ClaimsScored": DAYS,
     "DriftDetected": 1.0,
+    "ScoringStopped": 0.0,
+    "ScoringResumed": 0.0,
     "ReleaseDeployed": WEEKS,
 }
-"""Assumed: a file a day, a model a week that is promoted, a drift a month, a release a week."""
+"""Assumed: a file a day, a model a week that is promoted, a drift a month that stops nothing, a release a week."""
 SECONDS: Mapping[Stage, float] = {"etl": 30, "train": 600, "evaluate": 120, "score": 60, "drift": 120}
 """Assumed, where no local run has told; generous for a book of 26,000 claims."""
 START_SECONDS = 30.0

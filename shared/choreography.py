@@ -13,7 +13,7 @@ STAGES: tuple[Stage, ...] = ("etl", "train", "evaluate", "score", "drift")
 
 @dataclass(frozen=True)
 class Rule:
-    """An event and the stages it starts.
+    """An event and the stages it starts; one that starts none is for people, who are told of it.
 
     Attributes
     ----------
@@ -38,7 +38,10 @@ RULES: tuple[Rule, ...] = (
     Rule("HourlyIngest", "scheduler", ("etl",), timedelta(hours=1)),
     Rule("ClaimsLoaded", "etl", ("score",)),
     Rule("WeeklyTraining", "scheduler", ("train",), timedelta(days=7)),
+    Rule("ClaimsScored", "score", ()),
     Rule("DriftDetected", "drift", ("train",)),
+    Rule("ScoringStopped", "drift", ()),
+    Rule("ScoringResumed", "drift", ("score",)),
     Rule("ModelTrained", "train", ("evaluate",)),
     Rule("RankingTrained", "train", ("score",)),
     Rule("ModelPromoted", "evaluate", ("score",)),

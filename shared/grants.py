@@ -42,6 +42,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
     "profile_edges": {"drift": ADD},
     "weekly_profiles": {"drift": f"{ADD}, DELETE"},
+    "stops": {"score": READ, "drift": ADD},
 }
 """Privileges by table and stage; what is not named may not be done."""
 

@@ -6,6 +6,7 @@ from collections.abc import Set
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from jobs.drift.stop import OPTIONS, settle
 from jobs.drift.windows import claims_of, measured, record, reference, windows_since
 from shared.champion import Champion, champion, check
 from shared.job import Job, run
@@ -33,6 +34,7 @@ def work(job: Job) -> str:
     end, newest = verdicts[-1]
     if newest.verdict == "retrain":
         job.put_event("DriftDetected", model_version=found.version, window_end=end)
+    settle(job, found.version, end, newest.verdict, newest.reason)
     return f"{len(verdicts)} windows measured; the newest, to {end:%Y-%m-%d}: {newest.verdict}, {newest.reason}"
 
 
@@ -54,4 +56,4 @@ def _measure(job: Job, found: Champion, window: Window, done: Set[str]) -> Measu
 
 
 if __name__ == "__main__":
-    run("drift", __doc__, work, check)
+    run("drift", __doc__, work, check, OPTIONS)

@@ -8,10 +8,12 @@ from __future__ import annotations
 from jobs.score.unscored import ANOMALIES, PREDICTIONS, Decide, score_all
 from shared.champion import Champion, Ranking, champion, check, ranking
 from shared.job import Job, run
+from shared.stops import refuse_stopped
 
 
 def work(job: Job) -> str:
     """Score with the champion; where the contract names no outcomes, rank claims by how unusual they are."""
+    refuse_stopped(job)
     if job.contract.labelled:
         standing = champion(job.database, job.as_of)
         if standing is None:

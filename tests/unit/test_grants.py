@@ -50,6 +50,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
     "profile_edges": {"drift": {"SELECT", "INSERT"}},
     "weekly_profiles": {"drift": {"SELECT", "INSERT", "DELETE"}},
+    "stops": {"score": {"SELECT"}, "drift": {"SELECT", "INSERT"}},
 }
 """What each stage is to be able to do, told once more: a change of the grants is to be meant."""
 
