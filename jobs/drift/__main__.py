@@ -34,7 +34,7 @@ def work(job: Job) -> str:
     end, newest = verdicts[-1]
     if newest.verdict == "retrain":
         job.put_event("DriftDetected", model_version=found.version, window_end=end)
-    settle(job, found.version, end, newest.verdict, newest.reason)
+    settle(job, found.version, end, newest.verdict, newest.reason or "")
     return f"{len(verdicts)} windows measured; the newest, to {end:%Y-%m-%d}: {newest.verdict}, {newest.reason}"
 
 
