@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from jobs.drift.measure import SHIFT
 
@@ -52,6 +53,21 @@ class Window:
 def starts(train_end: datetime, place: int) -> datetime:
     """When the week at a place begins, itself not in it."""
     return train_end + WEEK * (place - 1)
+
+
+def weeks_before(train_end: datetime, moment: datetime) -> int:
+    """Place of the first whole week after a moment.
+
+    >>> weeks_before(datetime(2024, 2, 1), datetime(2024, 1, 20))
+    0
+    """
+    return ceil((moment - train_end) / WEEK) + 1
+
+
+def since(weeks: Sequence[Week], begins: int, fewest: int) -> list[Week]:
+    """Leave weeks out that come before a place, unless fewer than so many of training's were left."""
+    kept = [week for week in weeks if week.place >= begins]
+    return kept if sum(week.place <= 0 for week in kept) >= fewest else list(weeks)
 
 
 def windows(train_end: datetime, weeks: Sequence[Week], latest: datetime, length: int) -> list[Window]:

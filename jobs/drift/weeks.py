@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from jobs.drift.due import MOST_WEEKS, WEEK, Week, starts
+from jobs.drift.due import MOST_WEEKS, WEEK, Week, since, starts, weeks_before
+from jobs.drift.limits import FEWEST_WINDOWS
 from jobs.drift.measure import WHOLE
 from shared.champion import Champion
 from shared.claims import claim_batches
@@ -20,6 +21,7 @@ from shared.database import quoted
 from shared.draws import DRAWS, SPLIT_DRAW
 from shared.job import Job
 from shared.model import Model
+from shared.past import WINDOW_DAYS, past_of
 from shared.profile import PROBABILITY
 from shared.summaries import Grid, Summary
 
@@ -57,16 +59,23 @@ class Span:
 
 def span(job: Job, found: Champion) -> Span:
     """Look up which weeks there are, as the clock's moment sees them."""
-    start = job.database.rows("SELECT train_start FROM models WHERE model_version = %s", [found.version])[0]
+    starts_at = job.database.rows(
+        "SELECT train_start, (SELECT min(event_time) FROM claims_as_of(%s)) AS first FROM models "
+        "WHERE model_version = %s",
+        [job.as_of, found.version],
+    )[0]
     rows = job.database.rows(
         f"SELECT {PLACE} AS place, count(*) AS claims, max(c.known_at) AS known_at, max(c.event_time) AS latest "
         "FROM claims_as_of(%(as_of)s) c WHERE c.event_time > %(since)s GROUP BY place ORDER BY place",
         {"as_of": job.as_of, "train_end": found.train_end, "since": starts(found.train_end, 1 - MOST_WEEKS)},
     )
-    # The week in which training begins is not a whole one, unless it is the only one.
-    begins = min(int(np.ceil((start["train_start"] - found.train_end) / WEEK)) + 1, 0)
-    weeks = [Week(row["place"], row["claims"], row["known_at"]) for row in rows if row["place"] >= begins]
-    return Span(weeks, max((row["latest"] for row in rows), default=found.train_end))
+    weeks = [Week(row["place"], row["claims"], row["known_at"]) for row in rows]
+    # The week in which training begins is not a whole one.
+    begins = weeks_before(found.train_end, starts_at["train_start"])
+    if past_of(job.contract):  # nor is the past of the book's first claims
+        begins = max(begins, weeks_before(found.train_end, starts_at["first"] + timedelta(days=WINDOW_DAYS)))
+    fewest = FEWEST_WINDOWS * (job.contract.drift.window_days // 7)
+    return Span(since(weeks, begins, fewest), max((row["latest"] for row in rows), default=found.train_end))
 
 
 def edges(job: Job, version: int) -> dict[str, tuple[float, ...]]:

@@ -5,23 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import polars as pl
-import pytest
 
 from jobs.drift.quality import Source, broken, hardly_any, repeated, sources, volume
-from tests.drift_factory import LEARNT, LIKE, Weeks, book_weeks, claims_like
+from tests.drift_factory import LIKE, Weeks, claims_like
 
 
-@pytest.mark.parametrize(("drift", "columns"), [("nulls@80", {"garage_id", "police_report"}), ("units@80", {"amount"})])
-def test_broken_columns_of_a_book_are_found_in_their_first_week(drift: str, columns: set[str]) -> None:
-    """Nulls that burst in and a unit that changes stop within a week, and no week before does."""
-    weeks = book_weeks(7, drift, 84)
-    for week in range(LEARNT + 1, 85):
-        found = broken(weeks.columns, weeks.window([week]))
-        assert {measure.feature for measure in found} == (columns if week >= 80 else set())
-    assert all(measure.verdict == "stop" and measure.reason for measure in found)
-    if drift.startswith("units"):
-        (told,) = [measure.reason for measure in found]
-        assert "times as large in the mean" in str(told)
+def test_a_unit_that_changed_is_told_as_such() -> None:
+    """Claims a hundred times as large lie outside the usual range, and by how much is told; no claim's value is."""
+    known, week = claims_like(1, 4000, 20)
+    frame = known.with_columns(x0=(pl.col("x0") + 5) * pl.when(pl.Series(week > 16)).then(100).otherwise(1))
+    weeks = Weeks.of(frame, week, 16, LIKE)
+    (found,) = broken(weeks.columns, weeks.window([20]))
+    assert (found.feature, found.metric, found.verdict) == ("x0", "outside", "stop")
+    assert "times as large in the mean: ask the sender whether its unit changed" in str(found.reason)
 
 
 def test_new_levels_for_most_claims_are_a_fault() -> None:
