@@ -258,13 +258,13 @@ def _drift(database: Database, champion: Row | None, as_of: datetime) -> Row:
     )
     measures = database.rows(
         'SELECT window_end, feature, metric, value, "limit" FROM drift_metrics '
-        "WHERE model_version = %s AND as_of <= %s AND metric IN ('psi', 'roc_auc') ORDER BY window_start",
+        "WHERE model_version = %s AND as_of <= %s AND metric IN ('shift', 'roc_auc') ORDER BY window_start",
         [champion["model_version"] if champion else None, as_of],
     )
     windows = sorted({row["window_end"] for row in measures})[-MOST_WINDOWS:]
     shifts: dict[str, dict[datetime, float]] = {}
     for row in measures:
-        if row["metric"] == "psi" and row["window_end"] in windows and row["limit"]:
+        if row["metric"] == "shift" and row["window_end"] in windows and row["limit"]:
             shifts.setdefault(row["feature"], {})[row["window_end"]] = row["value"] / row["limit"]
     return {
         "verdicts": verdicts,

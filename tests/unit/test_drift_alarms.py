@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import calendar
 import os
+from pathlib import Path
 
 import numpy as np
+import polars as pl
+import polars.selectors as cs
 import pytest
 
 from jobs.drift import joint
@@ -12,8 +16,9 @@ from jobs.drift.measure import SHIFT, judged
 from jobs.drift.quality import broken
 from shared.contract import Drift
 from shared.distances import shift_of_auc
+from shared.features import Feature
 from shared.parts import laid_out
-from tests.drift_factory import FEATURES, LEARNT, LENGTH, book_frame, book_weeks, windows
+from tests.drift_factory import FEATURES, LEARNT, LENGTH, Weeks, book_frame, book_weeks, windows
 
 SEEDS = range(1, 1 + int(os.environ.get("CLAIMSIGHT_DRIFT_SEEDS", "2")))
 ANYTHING = Drift(least_shift=1e-6)
@@ -76,3 +81,23 @@ def test_broken_input_is_caught_in_its_first_week(seed: int) -> None:
     stops = {week: broken(weeks.columns, weeks.window([week])) for week in range(LEARNT + 1, 83)}
     assert {week for week, found in stops.items() if found} == {81, 82}
     assert {measure.feature for measure in stops[81]} == {"garage_id", "police_report", "amount"}
+
+
+def test_a_year_of_real_claims_is_like_the_year_before(real_claims: Path) -> None:
+    """Month by month, the vehicle claims of 1995 look like those of 1994: no column tells that a model fails."""
+    book = pl.read_csv(real_claims / "vehicle_claims_1994_1995.csv", infer_schema_length=None)
+    months = {name: place for place, name in enumerate(calendar.month_abbr[1:])}
+    # A month has four weeks here, the days from the 29th on in the last.
+    month = (book["Year"] - 1994) * 12 + book["Month"].replace_strict(months)
+    week = (month * LENGTH + book["WeekOfMonth"].clip(1, LENGTH)).cast(pl.Int64)
+    known = book.drop(
+        "PolicyNumber", "Year", "Month", "WeekOfMonth", "MonthClaimed", "WeekOfMonthClaimed", "FraudFound_P"
+    )
+    features = tuple(Feature(c.name, (c.name,), "category" if c.dtype == pl.String else "number") for c in known)
+    known = known.with_columns(cs.numeric().cast(pl.Float64))
+    weeks = Weeks.of(known, week, 12 * LENGTH, features)
+    found = {}
+    for place in range(12, 24):
+        measures = weeks.measures(range(place * LENGTH + 1, (place + 1) * LENGTH + 1))
+        found[place - 11] = {m.feature: (round(m.value, 3), m.limit) for m in measures if m.verdict != "ok"}
+    assert {month: columns for month, columns in found.items() if columns} == {}
