@@ -26,6 +26,9 @@ class Late:
         """What there is to say of a window that is due."""
         return []
 
+    def append_cohorts(self) -> None:
+        """Append to table ``cohorts`` what is new since it was looked at last."""
+
 
 def late_outcomes(job: Job, found: Champion) -> Late:
     """Gather what became of a champion's claims."""

@@ -44,9 +44,9 @@ def levels(found: Champion) -> dict[str, tuple[str, ...]]:
 def weights(job: Job, version: int, features: Sequence[Feature]) -> dict[str, float]:
     """Share of each feature in the importance of all; even ones where evaluate told none."""
     rows = job.database.rows(
+        # As it was judged: on later claims what a column weighs may have changed with what is to be found.
         "SELECT feature, value FROM importance WHERE model_version = %(version)s AND as_of <= %(as_of)s "
-        "AND window_start = (SELECT max(window_start) FROM importance WHERE model_version = %(version)s "
-        "AND as_of <= %(as_of)s)",
+        "AND run_id = (SELECT min(run_id) FROM importance WHERE model_version = %(version)s AND as_of <= %(as_of)s)",
         {"version": version, "as_of": job.as_of},
     )
     told = {row["feature"]: row["value"] for row in rows}

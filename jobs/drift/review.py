@@ -85,6 +85,7 @@ def _measure(state: Watch, over: list[Window]) -> int:
             wants[window.start] = summary[0].verdict
             record(job, found, window, [*new, *summary])
             count += 1
+    late.append_cohorts()
     return count
 
 
@@ -100,7 +101,8 @@ def _of_claims(state: Watch, window: Window, *, newest_one: bool) -> list[Measur
         measures += _joint(state, state.laid_out(known), columns)
     measures = of_broken(measures, quality.broken(columns, current))
     counts = {week.place: week.claims for week in state.span.weeks}
-    measures.append(quality.volume(state.usual, [counts.get(place, 0) for place in weeks]))
+    if job.contract.roles.event_time:
+        measures.append(quality.volume(state.usual, [counts.get(place, 0) for place in weeks]))
     measures.append(quality.repeated(state.repeated(), state.repeated(weeks)))
     if newest_one:
         limits = job.contract.file.reject_limit, job.contract.drift.min_claims
@@ -129,10 +131,10 @@ def _faults(state: Watch) -> list[Measure]:
     job = state.job
     weeks = newest(state.span.later, job.contract.drift.min_claims)
     faults = []
-    if weeks:
+    if weeks and state.usual:
         columns = state.columns(weeks)
         faults += quality.broken(columns, state.summed_up(columns, weeks))
-    if state.windows[-1].first > 1 or state.span.later:
+    if job.contract.roles.event_time:  # else a claim's week is that of its file
         faults += quality.hardly_any(state.usual, state.last_week)
     told = quality.sources(reference.sources(job), job.contract.file.reject_limit, job.contract.drift.min_claims)
     return faults + [measure for measure in told if measure.verdict == "stop"]

@@ -58,7 +58,7 @@ class Watch:
 
     @property
     def last_week(self) -> int:
-        """Claims of the last week since training that is over; of training's last where none is."""
+        """Claims of the last week that is over, since training or its own."""
         over = max(0, int((self.span.latest - self.found.train_end) / WEEK))
         return next((week.claims for week in self.span.weeks if week.place == over), 0)
 
