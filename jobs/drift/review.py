@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from jobs.drift import joint, quality, reference
 from jobs.drift.due import Window, newest
@@ -67,24 +68,28 @@ def _measure(state: Watch, over: list[Window]) -> int:
     """Measure the windows that are over and due, the oldest first, and say of how many there was something to say."""
     job, found = state.job, state.found
     done, late = measured(job, found.version), late_outcomes(job, found)
-    wants = {each.window_start: each.wanted for each in said(job, found.version, over)[0]}
+    wants: dict[datetime | None, Verdict] = {
+        each.window_start: each.wanted for each in said(job, found.version, over)[0]
+    }
     count = 0
     for place, window in enumerate(over):
-        new, stands = list[Measure](), done.get(window.start, set[str]())
-        if window.due(stands, job.contract.drift.min_claims):
-            withdraw(job, found.version, window)  # what was said before it was over
-            new, stands = _of_claims(state, window, newest_one=window is over[-1]), set()
-        if late.due(window.start, window.end, stands):
-            new += late.measures(window.start, window.end, stands)
-        if new:
-            written = {(measure.feature, measure.metric) for measure in new}
-            old = [
-                m for m in standing(job, found.version, window, state.weights) if (m.feature, m.metric) not in written
-            ]
-            summary = overall([*old, *new], wants.get(over[place - 1].start) == "retrain" if place else False)
-            wants[window.start] = summary[0].verdict
-            record(job, found, window, [*new, *summary])
-            count += 1
+        before = over[place - 1].start if place else None
+        # All that is said of a window, in other tables too, or nothing.
+        with job.database.transaction():
+            new, stands = list[Measure](), done.get(window.start, set[str]())
+            if window.due(stands, job.contract.drift.min_claims):
+                withdraw(job, found.version, window)  # what was said before it was over
+                new, stands = _of_claims(state, window, newest_one=window is over[-1]), set()
+            if late.due(window.start, window.end, stands):
+                new += late.measures(window.start, window.end, stands)
+            if new:
+                written = {(measure.feature, measure.metric) for measure in new}
+                old = standing(job, found.version, window, state.weights)
+                kept = [measure for measure in old if (measure.feature, measure.metric) not in written]
+                summary = overall([*kept, *new], wants.get(before) == "retrain")
+                wants[window.start] = summary[0].verdict
+                record(job, found, window, [*new, *summary])
+                count += 1
     late.append_cohorts()
     return count
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.drift.due import Week, Window, newest, windows
+from jobs.drift.due import Week, Window, newest, since, windows
 from jobs.train.windows import Windows, cut, draw, split
 from shared.draws import DRAWS
 from tests import claims_factory
@@ -147,3 +147,11 @@ def test_a_window_is_measured_once_it_holds_enough_claims() -> None:
 def test_newest_claims_are_as_few_weeks_as_tell(claims: tuple[int, ...], places: list[int]) -> None:
     """The newest weeks count until they hold enough claims, and none of training's does."""
     assert newest([Week(0, 500, DAY), *weeks_of(*claims)], 100) == places
+
+
+def test_weeks_without_a_whole_past_count_where_there_are_no_others() -> None:
+    """Training's first weeks are left out while enough others remain, and those after training never are."""
+    weeks = [Week(place, 100, DAY) for place in range(-9, 3)]
+    assert [week.place for week in since(weeks, -5, 6)] == list(range(-5, 3))
+    assert since(weeks, -5, 7) == weeks
+    assert since([], 0, 1) == []
