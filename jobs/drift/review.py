@@ -151,6 +151,6 @@ def _ask(state: Watch, over: list[Window]) -> None:
     wanting = asks(told, last, state.length)
     if wanting is not None:
         window = next(window for window in over if window.start == wanting.window_start)
-        job.put_event("DriftDetected", model_version=found.version, window_end=window.end)
-        # After the event: a run that is killed in between asks again, and train looks what there is to learn.
+        # Before the event, since train looks for it; should the event be lost, the weekly training finds it.
         record(job, found, over[-1], [Measure(WHOLE, ASKED, wanting.severity, None, "retrain")])
+        job.put_event("DriftDetected", model_version=found.version, window_end=window.end)

@@ -362,3 +362,19 @@ def test_a_claim_that_comes_late_changes_its_week_and_no_verdict(harmed: Line) -
     assert closing["rows_in"] == changed[0][1][0]
     assert harmed.rows("SELECT * FROM drift_metrics ORDER BY window_start, feature, metric") == said
     assert harmed.run("drift")["rows_in"] == 0
+
+
+def test_broken_input_stops_score_though_its_window_is_not_over(harmed: Line) -> None:
+    """A unit that changes is told by the next drift, and score refuses until it is mended; it asks for no model."""
+    for factor, code in ((100.0, 70), (0.01, 0)):
+        harmed.rows(
+            f"UPDATE claims SET amount = amount * {factor} "
+            "WHERE event_time > (SELECT max(event_time) FROM claims) - interval '70 days'"
+        )
+        harmed.rows("DELETE FROM weekly_profiles")  # a sender's correction would be a version of its own
+        said = harmed.run("drift")["message"]
+        assert ("the newest claims are broken, scoring is stopped: amount lies outside" in said) == (code == 70)
+        stops = harmed.rows("SELECT feature, metric FROM drift_metrics WHERE verdict = 'stop' AND feature <> '*'")
+        assert stops == ([{"feature": "amount", "metric": "outside"}] if code else [])
+        assert not harmed.rows("SELECT 1 FROM drift_metrics WHERE metric = 'asked'")
+        harmed.run("score", code)
