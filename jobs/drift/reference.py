@@ -65,6 +65,21 @@ def judged(job: Job, version: int) -> tuple[datetime, datetime] | None:
     return (rows[0]["judged_start"], rows[0]["judged_end"]) if rows else None
 
 
+def accepted(job: Job, version: int, columns: Sequence[str]) -> set[str]:
+    """Columns that a person called right as they are, by clearing a stop of this champion that named them."""
+    rows = job.database.rows(
+        "SELECT s.reason FROM stops s JOIN stops c USING (model_version, window_end) WHERE model_version = %s "
+        "AND s.action = 'stop' AND c.action = 'clear' AND c.actor <> 'drift' AND c.as_of <= %s",
+        [version, job.as_of],
+    )
+    told = [reason for row in rows for reason in row["reason"].split("; ")]
+    return {
+        name
+        for name in columns
+        if any(reason.startswith((f"{name} is ", f"{name} has ", f"{name} lies ")) for reason in told)
+    }
+
+
 def sample(job: Job, start: datetime, end: datetime, claims: int) -> pl.DataFrame:
     """Draw claims of a stretch of time, with ``is_fraud`` where it is known: about 5,000, or all there are."""
     share = min(MOST_CLAIMS / max(claims, 1), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from jobs.drift.windows import ASKED, measured, record, said, standing, withdraw
 from shared.champion import Champion
 from shared.distances import shift_of_auc
 from shared.job import Job
+from shared.summaries import Summary
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _of_claims(state: Watch, window: Window, *, newest_one: bool) -> list[Measur
     known = state.model.known(claims)
     if claims.height and len(state.learnt):
         measures += _joint(state, state.laid_out(known), columns)
-    measures = of_broken(measures, quality.broken(columns, current))
+    measures = of_broken(measures, _broken(state, columns, current))
     counts = {week.place: week.claims for week in state.span.weeks}
     if job.contract.roles.event_time:
         measures.append(quality.volume(state.usual, [counts.get(place, 0) for place in weeks]))
@@ -131,6 +133,10 @@ def _joint(state: Watch, rows: joint.Rows, columns: list[Column]) -> list[Measur
     ]
 
 
+def _broken(state: Watch, columns: list[Column], weeks: Mapping[str, Summary]) -> list[Measure]:
+    return [fault for fault in quality.broken(columns, weeks) if fault.feature not in state.accepted]
+
+
 def _faults(state: Watch) -> list[Measure]:
     """What is broken in the newest claims, whether or not their window is over."""
     job = state.job
@@ -138,7 +144,7 @@ def _faults(state: Watch) -> list[Measure]:
     faults = []
     if weeks and state.usual:
         columns = state.columns(weeks)
-        faults += quality.broken(columns, state.summed_up(columns, weeks))
+        faults += _broken(state, columns, state.summed_up(columns, weeks))
     if job.contract.roles.event_time:  # else a claim's week is that of its file
         faults += quality.hardly_any(state.usual, state.last_week)
     told = quality.sources(reference.sources(job), job.contract.file.reject_limit, job.contract.drift.min_claims)

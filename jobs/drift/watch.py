@@ -63,6 +63,11 @@ class Watch:
         return next((week.claims for week in self.span.weeks if week.place == over), 0)
 
     @cached_property
+    def accepted(self) -> set[str]:
+        """Columns that are called broken no more: they have changed for good, and a new model may learn them."""
+        return reference.accepted(self.job, self.found.version, [feature.name for feature in self.model.features])
+
+    @cached_property
     def judging(self) -> set[int]:
         """Places of the weeks whose probabilities the champion was judged by."""
         if self.found.judged_share is not None:
