@@ -126,12 +126,12 @@ class Training(Part):
 class Drift(Part):
     """When a shift is worth a word, and when it is worth a new model."""
 
-    window_days: Annotated[int, Field(ge=1)] = 28
-    """Length of a window."""
-    watch_psi: Annotated[float, Field(gt=0)] = 0.1
-    """Shift of a column, beyond what chance adds, that is worth a word."""
-    retrain_psi: Annotated[float, Field(gt=0)] = 0.25
-    """Shift of a column, beyond what chance adds, that is worth a new model."""
+    window_days: Annotated[int, Field(ge=7, multiple_of=7)] = 28
+    """Length of a window: whole weeks."""
+    false_alarm_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Share of the windows without any change in which something is called one: 0.05 is one in twenty."""
+    least_shift: Annotated[float, Field(gt=0)] = 0.05
+    """Shift of a column that matters at all, on the scale of the population stability index."""
     min_claims: Annotated[int, Field(ge=1)] = 100
     """Claims that a window needs to be measured."""
 

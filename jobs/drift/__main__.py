@@ -2,57 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-from datetime import timedelta
-from typing import TYPE_CHECKING
-
 from jobs.drift.stop import OPTIONS, settle
-from jobs.drift.windows import claims_of, measured, record, reference, windows_since
-from shared.champion import Champion, champion, check
+from shared.champion import champion, check
 from shared.job import Job, run
-
-if TYPE_CHECKING:
-    from jobs.drift.due import Window
-    from jobs.drift.measure import Measure
 
 
 def work(job: Job) -> str:
-    """Measure every whole window that was not measured yet; tell train if the newest asks for it."""
+    """Measure each whole window that was not yet; tell train if a new model is wanted; stop score for broken input."""
     if not job.contract.labelled:
         return "the contract names no outcomes, so there is no champion to watch; nothing measured"
     found = champion(job.database, job.as_of)
     if found is None:
         return "no champion yet; nothing measured"
-    done = measured(job, found.version)
-    verdicts = [
-        (window.end, _measure(job, found, window, done.get(window.start, set())))
-        for window in windows_since(job, found.train_end, timedelta(days=job.contract.drift.window_days))
-        if window.due(done.get(window.start, set()), job.contract.drift.min_claims)
-    ]
-    if not verdicts:
+    # Most runs of a line without a champion end here; numpy is for those that go on.
+    from jobs.drift.measure import SEVERITY
+    from jobs.drift.review import review
+
+    told = review(job, found)
+    settle(job, found.version, told.open.end, told.verdict, told.reason)
+    job.figures(
+        "windows judged", windows=told.measured, verdict=SEVERITY.index(told.verdict), worst_shift=told.severity
+    )
+    if told.verdict == "stop":
+        return f"{told.measured} windows measured; the newest claims are broken, scoring is stopped: {told.reason}"
+    if told.window is None or not told.measured:
         return "no new whole window since the champion's training; nothing to do"
-    end, newest = verdicts[-1]
-    if newest.verdict == "retrain":
-        job.put_event("DriftDetected", model_version=found.version, window_end=end)
-    job.figures("windows judged", windows=len(verdicts), verdict=newest.value)
-    settle(job, found.version, end, newest.verdict, newest.reason or "")
-    return f"{len(verdicts)} windows measured; the newest, to {end:%Y-%m-%d}: {newest.verdict}, {newest.reason}"
-
-
-def _measure(job: Job, found: Champion, window: Window, done: Set[str]) -> Measure:
-    # Most runs find none to measure; numpy is for those that do.
-    from jobs.drift.measure import compare, overall, performance
-
-    claims, model = claims_of(job, window), found.model
-    probability = model.fraud_probability(known := model.known(claims), job.settings.threads)
-    labelled = claims["is_fraud"].is_not_null().to_numpy()
-    y = claims["is_fraud"].drop_nulls().to_numpy().astype(float)
-    measures = compare(reference(found), known, probability, job.contract.drift)
-    measures += performance(y, probability[labelled], found.metrics["ranking"]["roc_auc"]["low"])
-    summary = overall(measures)
-    new = (measure for measure in measures if measure.metric not in done)
-    record(job, found.version, window, [*new, summary], first="psi" not in done)
-    return summary
+    return f"{told.measured} windows measured; the newest, to {told.window.end:%Y-%m-%d}: {told.verdict}, {told.reason}"
 
 
 if __name__ == "__main__":

@@ -1,42 +1,24 @@
-"""Gather the windows' claims, and apply what was measured."""
+"""What stands of a champion's windows, and how it is written."""
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 import polars as pl
 
-from jobs.drift.due import Window, windows
+from jobs.drift.due import Window
+from jobs.drift.measure import WHOLE, Measure
+from jobs.drift.verdict import Said
 from shared.champion import Champion
-from shared.claims import read_claims
-from shared.errors import ModelError
 from shared.job import Job
 
-if TYPE_CHECKING:
-    from jobs.drift.measure import Measure
-    from shared.profile import Profile
-
-
-def windows_since(job: Job, train_end: datetime, length: timedelta) -> list[Window]:
-    """Whole windows between a model's training and the last claim that is visible, the oldest first."""
-    rows = job.database.rows(
-        "SELECT ceil(extract(epoch FROM c.event_time - %(train_end)s) / %(length)s)::int AS place, count(*) AS claims, "
-        "count(*) FILTER (WHERE o.is_fraud) AS frauds, count(*) FILTER (WHERE NOT o.is_fraud) AS clean, "
-        "max(c.event_time) AS latest "
-        "FROM claims_as_of(%(as_of)s) c LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
-        "WHERE c.event_time > %(train_end)s GROUP BY place",
-        {"as_of": job.as_of, "train_end": train_end, "length": int(length.total_seconds())},
-    )
-    latest = max((row["latest"] for row in rows), default=train_end)
-    counts = {row["place"]: (row["claims"], row["frauds"], row["clean"]) for row in rows}
-    return [
-        Window(start, end, *counts.get(place, (0, 0, 0)))
-        for place, (start, end) in enumerate(windows(train_end, latest, length), 1)
-    ]
+ASKED = "asked"
+"""Metric that says that a new model was asked for, and how severe it was."""
+SUMMED_UP = ("wanted", "severity", "verdict", ASKED)
+"""Metrics that sum a window up, and are no measures of it."""
 
 
 def measured(job: Job, version: int) -> dict[datetime, set[str]]:
@@ -51,46 +33,59 @@ def measured(job: Job, version: int) -> dict[datetime, set[str]]:
     return metrics
 
 
-def reference(found: Champion) -> Profile:
-    """What the champion learnt from, and the probabilities it gave when it was judged.
-
-    Raises
-    ------
-    ModelError
-        What train wrote of it cannot be read.
-    """
-    from shared.profile import Profile
-
-    try:
-        learnt = Profile.of_document(json.loads((found.folder / "profile.json").read_text()))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"model {found.folder}: cannot be read ({error}); train a new one") from error
-    return learnt + Profile.of_document(found.metrics["probability"])
-
-
-def claims_of(job: Job, window: Window) -> pl.DataFrame:
-    """Claims of a window, with ``is_fraud`` where the outcome is known."""
-    return read_claims(
-        job.database,
-        job.contract,
-        "LEFT JOIN outcomes_as_of(%(as_of)s) o USING (claim_id) "
-        "WHERE c.event_time > %(start)s AND c.event_time <= %(end)s",
-        {"as_of": job.as_of, "start": window.start, "end": window.end},
-        {"is_fraud": ("o.is_fraud", "boolean")},
+def standing(job: Job, version: int, window: Window, weights: Mapping[str, float]) -> list[Measure]:
+    """Measures of a window as they were written."""
+    rows = job.database.rows(
+        'SELECT feature, metric, value, "limit", verdict, reason, low, high FROM drift_metrics '
+        "WHERE model_version = %s AND window_start = %s AND NOT (feature = %s AND metric = ANY(%s))",
+        [version, window.start, WHOLE, list(SUMMED_UP)],
     )
+    return [Measure(**row, weight=weights.get(row["feature"], 1.0)) for row in rows]
 
 
-def record(job: Job, version: int, window: Window, measures: Sequence[Measure], *, first: bool) -> None:
-    """Write a window's measures; a window's claims count once, though its outcomes come later."""
+def said(job: Job, version: int, over: Sequence[Window]) -> tuple[list[Said], Said | None]:
+    """What was said of windows that are over, the oldest first, and when a new model was last asked for."""
+    rows = job.database.rows(
+        "SELECT window_start, metric, value, verdict, reason, as_of FROM drift_metrics WHERE model_version = %s "
+        "AND feature = %s AND metric = ANY(%s) AND as_of <= %s ORDER BY window_start",
+        [version, WHOLE, list(SUMMED_UP), job.as_of],
+    )
+    windows = defaultdict[datetime, dict[str, Any]](dict)
+    for row in rows:
+        windows[row["window_start"]][row["metric"]] = row
+    told = [
+        Said(
+            start,
+            found["verdict"]["as_of"],
+            found["wanted"]["verdict"],
+            found["verdict"]["verdict"],
+            found["severity"]["value"],
+            found["verdict"]["reason"],
+        )
+        for start in (window.start for window in over)
+        if set(SUMMED_UP) - {ASKED} <= (found := windows[start]).keys()
+    ]
+    asked = [
+        Said(row["window_start"], row["as_of"], row["verdict"], row["verdict"], row["value"])
+        for row in rows
+        if row["metric"] == ASKED
+    ]
+    return told, max(asked, key=lambda each: each.as_of, default=None)
+
+
+def record(job: Job, found: Champion, window: Window, measures: Sequence[Measure]) -> None:
+    """Write measures of a window, in place of what stood of the same metrics."""
     frame = pl.DataFrame(
         {
             "window_start": window.start.isoformat(),
             "window_end": window.end.isoformat(),
-            "model_version": version,
+            "model_version": found.version,
             "feature": [measure.feature for measure in measures],
             "metric": [measure.metric for measure in measures],
             "value": [measure.value for measure in measures],
             "limit": pl.Series([measure.limit for measure in measures], dtype=pl.Float64),
+            "low": pl.Series([measure.low for measure in measures], dtype=pl.Float64),
+            "high": pl.Series([measure.high for measure in measures], dtype=pl.Float64),
             "verdict": [measure.verdict for measure in measures],
             "reason": pl.Series([measure.reason for measure in measures], dtype=pl.String),
             "as_of": job.as_of.isoformat(),
@@ -98,11 +93,16 @@ def record(job: Job, version: int, window: Window, measures: Sequence[Measure], 
         }
     )
     with job.database.transaction():
-        # Outcomes that came later may change what was said of a window: its verdict is said anew.
         job.database.rows(
-            "DELETE FROM drift_metrics WHERE model_version = %s AND window_start = %s AND metric = 'verdict'",
-            [version, window.start],
+            "DELETE FROM drift_metrics d USING unnest(%s::text[], %s::text[]) AS new (feature, metric) "
+            "WHERE model_version = %s AND window_start = %s AND (d.feature, d.metric) = (new.feature, new.metric)",
+            [frame["feature"].to_list(), frame["metric"].to_list(), found.version, window.start],
         )
         job.database.append("drift_metrics", frame)
-        if first:
-            job.record(rows_in=window.claims, rows_out=window.claims)
+
+
+def withdraw(job: Job, version: int, window: Window) -> None:
+    """Remove what was said of a window before it was over."""
+    job.database.rows(
+        "DELETE FROM drift_metrics WHERE model_version = %s AND window_start = %s", [version, window.start]
+    )

@@ -46,7 +46,7 @@ def _new_outcomes(job: Job, last: dict[str, Any]) -> str | None:
         return f"{new:,} new outcomes"
     # Later by the ledger and not by the clock: within one run of all stages, the clock stands still.
     drifted = job.database.rows(
-        "SELECT 1 FROM drift_metrics WHERE verdict = 'retrain' AND run_id > %s AND as_of <= %s LIMIT 1",
+        "SELECT 1 FROM drift_metrics WHERE feature = '*' AND metric = 'asked' AND run_id > %s AND as_of <= %s LIMIT 1",
         [last["run_id"], job.as_of],
     )
     return "drift asks for it" if drifted else None

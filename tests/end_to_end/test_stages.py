@@ -342,13 +342,39 @@ def test_claims_with_unseen_levels_and_gaps_are_scored(harmed: Line) -> None:
     assert json.dumps(reasons)
 
 
-def test_drift_measures_a_ranking_when_its_outcomes_come(harmed: Line) -> None:
-    """A window measured before its outcomes were known is judged once more when they are, and its claims count once."""
-    (window,) = harmed.rows("SELECT max(window_start) AS start FROM drift_metrics WHERE metric = 'roc_auc'")
-    harmed.rows(f"DELETE FROM drift_metrics WHERE window_start = '{window['start']}' AND metric = 'roc_auc'")
-    before = harmed.counts()["drift_metrics"]
-    closing = harmed.run("drift")
-    assert closing["message"].startswith("1 windows measured")
-    assert closing["rows_in"] == 0
-    assert harmed.counts()["drift_metrics"] == before + 1
+def test_a_claim_that_comes_late_changes_its_week_and_no_verdict(harmed: Line) -> None:
+    """Its week alone is counted anew, once, and what was said of its window stands; nothing to do is told as such."""
     assert "nothing to do" in harmed.run("drift")["message"]
+    (window,) = harmed.rows("SELECT min(window_start) AS start FROM drift_metrics")
+    harmed.rows(
+        """INSERT INTO claims SELECT (jsonb_populate_record(c, '{"claim_id": "late"}')).* FROM claims c """
+        f"WHERE event_time > '{window['start']}' AND superseded_at IS NULL ORDER BY event_time LIMIT 1"
+    )
+    said = harmed.rows("SELECT * FROM drift_metrics ORDER BY window_start, feature, metric")
+    weeks = "SELECT week, counts FROM weekly_profiles WHERE feature = '*' ORDER BY week"
+    before = harmed.rows(weeks)
+    closing = harmed.run("drift")
+    changed = [
+        (old["counts"], new["counts"]) for old, new in zip(before, harmed.rows(weeks), strict=True) if old != new
+    ]
+    assert [new[0] - old[0] for old, new in changed] == [1]
+    assert [new[1] - old[1] for old, new in changed] == [1]  # it repeats another's content
+    assert closing["rows_in"] == changed[0][1][0]
+    assert harmed.rows("SELECT * FROM drift_metrics ORDER BY window_start, feature, metric") == said
+    assert harmed.run("drift")["rows_in"] == 0
+
+
+def test_broken_input_stops_score_though_its_window_is_not_over(harmed: Line) -> None:
+    """A unit that changes is told by the next drift, and score refuses until it is mended; it asks for no model."""
+    for factor, code in ((100.0, 70), (0.01, 0)):
+        harmed.rows(
+            f"UPDATE claims SET amount = amount * {factor} "
+            "WHERE event_time > (SELECT max(event_time) FROM claims) - interval '70 days'"
+        )
+        harmed.rows("DELETE FROM weekly_profiles")  # a sender's correction would be a version of its own
+        said = harmed.run("drift")["message"]
+        assert ("the newest claims are broken, scoring is stopped: amount lies outside" in said) == (code == 70)
+        stops = harmed.rows("SELECT feature, metric FROM drift_metrics WHERE verdict = 'stop' AND feature <> '*'")
+        assert stops == ([{"feature": "amount", "metric": "outside"}] if code else [])
+        assert not harmed.rows("SELECT 1 FROM drift_metrics WHERE metric = 'asked'")
+        harmed.run("score", code)

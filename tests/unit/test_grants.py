@@ -29,7 +29,7 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "schema_versions": dict.fromkeys(STAGES, READ),
     "job_runs": dict.fromkeys(STAGES, MOST),
     "access_log": {"score": {"INSERT"}},
-    "ingest_files": {"etl": MOST},
+    "ingest_files": {"etl": MOST, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "claims_quarantine": {"etl": MOST | {"DELETE"}},
@@ -50,6 +50,8 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "unscorable_claims": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
+    "profile_edges": {"drift": {"SELECT", "INSERT"}},
+    "weekly_profiles": {"drift": {"SELECT", "INSERT", "DELETE"}},
     "stops": {"score": {"SELECT"}, "drift": {"SELECT", "INSERT"}},
 }
 """What each stage is to be able to do, told once more: a change of the grants is to be meant."""

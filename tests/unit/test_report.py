@@ -225,7 +225,7 @@ def score(database: Database) -> None:
         start = TRAIN_END + timedelta(weeks=week)
         database.rows(
             "INSERT INTO drift_metrics SELECT %s, %s, 1, feature, metric, value, value_limit, 'watch', %s, %s, 1 "
-            "FROM (VALUES ('*', 'verdict', 1.0, NULL), ('peril', 'psi', 0.3, 0.2), ('*', 'roc_auc', 0.7, 0.6)) "
+            "FROM (VALUES ('*', 'verdict', 1.0, NULL), ('peril', 'shift', 0.3, 0.2), ('*', 'roc_auc', 0.7, 0.6)) "
             "AS m (feature, metric, value, value_limit)",
             [start, start + timedelta(weeks=1), HOSTILE, AS_OF],
         )

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.drift.due import Window, windows
+from jobs.drift.due import Week, Window, newest, since, windows
 from jobs.train.windows import Windows, cut, draw, split
 from shared.draws import DRAWS
 from tests import claims_factory
@@ -116,29 +116,42 @@ def test_contract_chooses_time_or_a_draw() -> None:
     assert (by_time.judged_share, by_lot.judged_share is None) == (None, False)
 
 
-def test_windows_of_drift_are_whole() -> None:
-    """Windows follow each other without a gap, and the one that has not ended yet is none."""
+def weeks_of(*claims: int) -> list[Week]:
+    """Weeks after training with so many claims; those without any are not there."""
+    return [Week(place, count, DAY) for place, count in enumerate(claims, 1) if count]
+
+
+def test_windows_of_drift_follow_each_other() -> None:
+    """Windows follow each other without a gap, and the last is the one that is not over yet."""
     length = timedelta(days=28)
-    found = windows(DAY, DAY + timedelta(days=83), length)
-    assert found == [(DAY, DAY + length), (DAY + length, DAY + 2 * length)]
-    assert windows(DAY, DAY + timedelta(days=84), length)[-1][1] == DAY + timedelta(days=84)
-    assert windows(DAY, DAY - timedelta(days=1), length) == []
+    found = windows(DAY, weeks_of(*[1] * 12), DAY + timedelta(days=83), 4)
+    assert [(window.start, window.end, window.claims) for window in found] == [
+        (DAY + place * length, DAY + (place + 1) * length, 4) for place in range(3)
+    ]
+    assert [window.first for window in windows(DAY, [], DAY + timedelta(days=84), 4)] == [1, 5, 9, 13]
+    assert [window.first for window in windows(DAY, [], DAY - timedelta(days=1), 4)] == [1]
+
+
+def test_a_window_is_measured_once_it_holds_enough_claims() -> None:
+    """A window is due with enough claims while its columns are not measured."""
+    window = Window(1, DAY, DAY + timedelta(days=28), 100)
+    assert window.due({"psi"}, 100)
+    assert not window.due({"shift"}, 100)
+    assert not window.due(set(), 101)
 
 
 @pytest.mark.parametrize(
-    ("claims", "frauds", "clean", "done", "due"),
-    [
-        (99, 50, 49, set(), False),
-        (100, 0, 0, set(), True),
-        (100, 0, 0, {"psi"}, False),
-        (100, 10, 5, {"psi"}, True),
-        (100, 10, 0, {"psi"}, False),
-        (100, 9, 91, {"psi"}, False),
-        (100, 10, 5, {"psi", "roc_auc"}, False),
-    ],
+    ("claims", "places"),
+    [((200, 100), [2]), ((200, 60), [2, 1]), ((200, 0, 99), [3, 1]), ((50, 49), []), ((), [])],
 )
-def test_window_is_due_once_for_shift_and_once_for_ranking(
-    claims: int, frauds: int, clean: int, done: set[str], due: bool
-) -> None:
-    """A window is measured when it is whole, and again when enough outcomes are known to judge its ranking."""
-    assert Window(DAY, DAY, claims, frauds, clean).due(done, 100) is due
+def test_newest_claims_are_as_few_weeks_as_tell(claims: tuple[int, ...], places: list[int]) -> None:
+    """The newest weeks count until they hold enough claims, and none of training's does."""
+    assert newest([Week(0, 500, DAY), *weeks_of(*claims)], 100) == places
+
+
+def test_weeks_without_a_whole_past_count_where_there_are_no_others() -> None:
+    """Training's first weeks are left out while enough others remain, and those after training never are."""
+    weeks = [Week(place, 100, DAY) for place in range(-9, 3)]
+    assert [week.place for week in since(weeks, -5, 6)] == list(range(-5, 3))
+    assert since(weeks, -5, 7) == weeks
+    assert since([], 0, 1) == []
