@@ -33,12 +33,13 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "trials": {"train": ADD},
     "models": {"train": ADD, "evaluate": READ, "score": READ, "drift": READ},
     "model_history": {"evaluate": ADD, "score": READ, "drift": READ},
-    "importance": {"evaluate": ADD, "drift": READ},
+    "importance": {"evaluate": ADD, "drift": ADD},
     "bivariate": {"evaluate": ADD, "drift": ADD},
     "model_cards": {"evaluate": CHANGE},
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
     "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD},
     "anomalies": {"etl": ERASE, "score": ADD},
+    "cohorts": {"drift": ADD},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
 }
 """Privileges by table and stage; what is not named may not be done."""

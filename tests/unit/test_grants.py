@@ -41,12 +41,13 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "trials": {"train": {"SELECT", "INSERT"}},
     "models": {"train": {"SELECT", "INSERT"}, "evaluate": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
     "model_history": {"evaluate": {"SELECT", "INSERT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
-    "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT"}},
+    "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
     "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
     "model_cards": {"evaluate": MOST},
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
     "predictions": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT"}, "score": {"SELECT", "INSERT"}},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
+    "cohorts": {"drift": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
 }
 """What each stage is to be able to do, told once more: a change of the grants is to be meant."""
