@@ -19,7 +19,7 @@ ERASE = "SELECT, DELETE"
 GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "schema_versions": dict.fromkeys(STAGES, READ),
     "job_runs": dict.fromkeys(STAGES, CHANGE),
-    "ingest_files": {"etl": CHANGE},
+    "ingest_files": {"etl": CHANGE, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     # Rows as they came, so with personal values in clear.
@@ -41,6 +41,8 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "anomalies": {"etl": ERASE, "score": ADD},
     "cohorts": {"drift": ADD},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
+    "profile_edges": {"drift": ADD},
+    "weekly_profiles": {"drift": f"{ADD}, DELETE"},
 }
 """Privileges by table and stage; what is not named may not be done."""
 

@@ -15,15 +15,29 @@ from shared.features import Floats
 from shared.metrics import ranking_metrics
 from shared.profile import PROBABILITY, Profile, missing_share, population_stability_index, sampling_noise, unseen_share
 
-Verdict = Literal["ok", "watch", "retrain"]
-SEVERITY: tuple[Verdict, ...] = ("ok", "watch", "retrain")
+Verdict = Literal["ok", "watch", "retrain", "stop"]
+SEVERITY: tuple[Verdict, ...] = ("ok", "watch", "retrain", "stop")
 WHOLE = "*"
 """Stands for the window as a whole where a metric belongs to no single feature."""
 
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure of one window; ``limit`` is None where none is set, ``reason`` a sentence where there is a need."""
+    """One figure of one window.
+
+    Attributes
+    ----------
+    feature : str
+        Or :data:`WHOLE`, or a source such as ``source:claims``.
+    limit : float or None
+        None where none is set.
+    reason : str or None
+        A sentence that says what to do, where there is a need.
+    low, high : float or None
+        95 % interval, where it has one.
+    weight : float
+        How much the model leans on the feature, 1 for what concerns it as a whole: ranks the reasons; not stored.
+    """
 
     feature: str
     metric: str
@@ -31,6 +45,9 @@ class Measure:
     limit: float | None
     verdict: Verdict
     reason: str | None = None
+    low: float | None = None
+    high: float | None = None
+    weight: float = 1.0
 
 
 def compare(profile: Profile, known: pl.DataFrame, probability: Floats, limits: Drift) -> list[Measure]:

@@ -28,7 +28,7 @@ MOST = frozenset({"SELECT", "INSERT", "UPDATE"})
 MAY: dict[str, dict[Stage, Set[str]]] = {
     "schema_versions": dict.fromkeys(STAGES, READ),
     "job_runs": dict.fromkeys(STAGES, MOST),
-    "ingest_files": {"etl": MOST},
+    "ingest_files": {"etl": MOST, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "claims_quarantine": {"etl": MOST | {"DELETE"}},
@@ -49,6 +49,8 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "cohorts": {"drift": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
+    "profile_edges": {"drift": {"SELECT", "INSERT"}},
+    "weekly_profiles": {"drift": {"SELECT", "INSERT", "DELETE"}},
 }
 """What each stage is to be able to do, told once more: a change of the grants is to be meant."""
 
