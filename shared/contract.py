@@ -121,6 +121,8 @@ class Drift(Part):
     """Shift of a column, beyond what chance adds, that is worth a new model."""
     min_claims: Annotated[int, Field(ge=1)] = 100
     """Claims that a window needs to be measured."""
+    false_alarm_rate: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Share of the windows without any change in which something is called one: 0.05 is one in twenty."""
 
 
 class Contract(Part):

@@ -1,4 +1,4 @@
-"""Decide whether shares by group have changed from one period to another, beyond what moved all groups alike."""
+"""Decide whether shares by group, such as the shares of frauds by the bins of a feature, have changed by themselves."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from scipy.special import chdtrc
 
+from jobs.drift.measure import WHOLE, Measure
 from shared.features import Floats
+from shared.profile import Profile
+
+MOVED = 0.5
+"""How differently the log odds of groups must have moved to be worth a word, as a standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -77,3 +83,54 @@ def discoveries(p_values: Sequence[float], rate: float) -> list[bool]:
     ranked = np.sort(p)
     passing = np.flatnonzero(ranked <= rate * np.arange(1, p.size + 1) / max(p.size, 1))
     return [] if p.size == 0 else (p <= (ranked[passing[-1]] if passing.size else -1.0)).tolist()
+
+
+def association_changes(
+    known: pl.DataFrame, y: Floats, later: pl.DataFrame, later_y: Floats, profile: Profile, rate: float
+) -> list[Measure]:
+    """Hold how fraud goes with each feature against how it went.
+
+    Parameters
+    ----------
+    known, later : polars.DataFrame
+        Values of the model's features.
+    y, later_y : arrays of shape (n,)
+        1 for fraud.
+    rate : float
+        How often some feature may be named though none has changed.
+
+    Returns
+    -------
+    list of Measure
+        One a feature: how differently the log odds of fraud in its bins have moved, see :func:`change`.
+    """
+    columns = [column for column in profile.columns if column.name in known.columns]
+    found = []
+    for column in columns:
+        counts = []
+        for values, fraud in ((known[column.name], y), (later[column.name], later_y)):
+            codes = column.bins.codes(values)
+            every = np.bincount(codes, minlength=column.bins.size).astype(float)
+            counts += [np.bincount(codes, fraud, column.bins.size), every]
+        found.append(change(*counts))
+    stand = discoveries([each.p_value for each in found], rate)
+    return [
+        _association(column.name, each.tau, changed=stands and each.tau >= MOVED)
+        for column, each, stands in zip(columns, found, stand, strict=True)
+    ]
+
+
+def leaning(correlation: float, limit: float) -> Measure:
+    """Judge whether the model leans on the same features as when it was judged."""
+    low = correlation < limit
+    reason = (
+        f"the model leans on other features than when it was judged (rank correlation {correlation:.2f})"
+        if low
+        else None
+    )
+    return Measure(WHOLE, "importance_correlation", correlation, limit, "watch" if low else "ok", reason)
+
+
+def _association(feature: str, tau: float, *, changed: bool) -> Measure:
+    reason = f"{feature} goes with fraud otherwise than when the model was judged" if changed else None
+    return Measure(feature, "association", tau, MOVED, "watch" if changed else "ok", reason)

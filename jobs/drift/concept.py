@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 from scipy.special import ndtri
 
+from jobs.drift.change import MOVED
 from jobs.drift.measure import WHOLE, Measure
 from jobs.drift.performance import OF_FLAGGED, Figure, Figures, estimated, realised
 from jobs.drift.selection import Cells, Way, chosen_otherwise, way, weights
@@ -33,8 +34,6 @@ LEAST_FRAUDS = 10
 """Known frauds from which a ranking is judged."""
 LEAST_AUDITED_FRAUDS = 5
 """Frauds among the audited claims from which something can be said of those that were not flagged."""
-MOVED = 0.5
-"""How differently the log odds of groups must have moved to be worth a word, as a standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -129,34 +128,44 @@ def rankable(fraud: pl.Series) -> bool:
     return frauds >= LEAST_FRAUDS and frauds < fraud.len()
 
 
-def concept_measures(matured: Sequence[Matured], gates: Gates, rate: float) -> list[Measure]:
+def held_against(matured: Sequence[Matured], rate: float) -> int | None:
+    """Which of some windows the last of them is to be held against: the first whose outcomes came about as its did.
+
+    Parameters
+    ----------
+    matured : sequence of Matured
+        First the claims that judged the model, then each window since, in order.
+
+    Returns
+    -------
+    int or None
+        0 for the claims that judged the model; another where outcomes come about otherwise since some window; None
+        where the last window is the first of which they do.
+    """
+    *before, window = matured
+    return next((place for place, one in enumerate(before) if one.like(window, Rates(rate).other)), None)
+
+
+def concept_measures(matured: Sequence[Matured], place: int | None, gates: Gates, rate: float) -> list[Measure]:
     """Judge the last of some windows by those before it.
 
     Parameters
     ----------
     matured : sequence of Matured
-        First the claims that judged the model, then each window since, in order; the last one is judged.
+        As for :func:`held_against`, whose answer is `place`.
     rate : float
         Share of windows that may raise a false alarm here.
-
-    Returns
-    -------
-    list of Measure
-        Held against the first whose outcomes came about alike. Where none is alike, the reason to look again is that.
     """
-    *before, window = matured
-    rates = Rates(rate)
-    place = next((at for at, one in enumerate(before) if one.like(window, rates.other)), None)
-    alike = [one for one in before[(place or 0) + 1 :] if one.like(window, rates.other)] if place is not None else []
-    measures = [_selection(place is not None)]
+    window, rates = matured[-1], Rates(rate)
     own = performance([window], Cells.of(window.claims))
-    measures += _estimate_error(window, own)
+    measures = [_selection(place is not None), *_estimate_error(window, own)]
     if place is None:
         return measures + [
             _plain(name, own[name]) for name in ("roc_auc", "lift_top_decile", "precision") if name in own
         ]
-    cells = Cells.of(before[place].claims)
-    then, now = performance([before[place]], cells), performance([*alike, window], cells)
+    cells = Cells.of(matured[place].claims)
+    since = [one for one in matured[place + 1 : -1] if one.like(window, rates.other)]
+    then, now = performance([matured[place]], cells), performance([*since, window], cells)
     return [*measures, *_ranking(then, now, rates), *_calibration(then, now, gates, rates)]
 
 
@@ -217,7 +226,8 @@ def _ranking(then: Figures, now: Figures, rates: Rates) -> Iterator[Measure]:
         worse = surely_below(now[name], then[name], chance, rate)
         limit = chance + (1 - MARGIN) * (then[name].value - chance)
         reason = sentence.format(now[name].value, then[name].value) if worse else None
-        yield Measure(WHOLE, name, now[name].value, limit, "retrain" if worse else "ok", reason)
+        found = now[name]
+        yield Measure(WHOLE, name, found.value, limit, "retrain" if worse else "ok", reason, found.low, found.high)
 
 
 def _calibration(then: Figures, now: Figures, gates: Gates, rates: Rates) -> Iterator[Measure]:
@@ -234,7 +244,7 @@ def _calibration(then: Figures, now: Figures, gates: Gates, rates: Rates) -> Ite
 
 
 def _plain(name: str, figure: Figure) -> Measure:
-    return Measure(WHOLE, name, figure.value, None, "ok")
+    return Measure(WHOLE, name, figure.value, None, "ok", None, figure.low, figure.high)
 
 
 def _floats(claims: pl.DataFrame, name: str) -> Floats:
