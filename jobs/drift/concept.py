@@ -21,7 +21,7 @@ from jobs.drift.selection import Cells, Way, chosen_otherwise, way, weights
 from shared.contract import Gates
 from shared.features import Floats
 
-MARGIN = 0.1
+MARGIN = 0.05
 """Share of what a ranking was worth when it was judged which may be lost without a word: so a large book raises no
 alarm for a loss that nobody would notice."""
 FADING = 0.6
@@ -38,7 +38,7 @@ LEAST_AUDITED_FRAUDS = 5
 
 @dataclass(frozen=True)
 class Rates:
-    """The share of windows that may raise a false alarm, shared out; half of it goes to the ranking.
+    """The share of windows that may raise a false alarm, shared out; two thirds of it go to the ranking.
 
     With few findings that are not independent the sum of their rates is an upper bound (Bonferroni).
     """
@@ -48,12 +48,12 @@ class Rates:
     @property
     def ranking(self) -> float:
         """For the loss of a ranking by each of two figures."""
-        return self.rate / 4
+        return self.rate / 3
 
     @property
     def other(self) -> float:
         """For each of calibration, selection, delay, associations and bias."""
-        return self.rate / 10
+        return self.rate / 15
 
 
 @dataclass(frozen=True)
@@ -98,15 +98,14 @@ def performance(windows: Sequence[Matured], cells: Cells) -> Figures:
         Empty with fewer than ten known frauds, or no other claims. Of the flagged claims alone where the audit sample
         found too few frauds to speak for the rest.
     """
-    used = windows[-WINDOWS:]
     parts = [
         window.claims.select("probability", "flagged", "looked", "is_fraud").with_columns(
             weight=pl.Series(weights(window.claims, window.way, cells) * FADING**ago)
         )
-        for ago, window in enumerate(reversed(used))
+        for ago, window in enumerate(reversed(windows))
     ]
     told = pl.concat(parts).filter(pl.col("weight") > 0)
-    thin = used[-1].way == "audit" and told.select((pl.col("is_fraud") & ~pl.col("looked")).sum()).item() < (
+    thin = windows[-1].way == "audit" and told.select((pl.col("is_fraud") & ~pl.col("looked")).sum()).item() < (
         LEAST_AUDITED_FRAUDS
     )
     if thin:
@@ -128,8 +127,25 @@ def rankable(fraud: pl.Series) -> bool:
     return frauds >= LEAST_FRAUDS and frauds < fraud.len()
 
 
-def held_against(matured: Sequence[Matured], rate: float) -> int | None:
-    """Which of some windows the last of them is to be held against: the first whose outcomes came about as its did.
+@dataclass(frozen=True)
+class Comparison:
+    """Which of some windows the last is judged with, and by.
+
+    Attributes
+    ----------
+    place : int
+        The first whose outcomes came about as its did: 0 for the claims that judged the model; another where outcomes
+        come about otherwise since some window.
+    since : tuple of int
+        Windows after that which are judged together, the last of all among them.
+    """
+
+    place: int
+    since: tuple[int, ...]
+
+
+def comparison(matured: Sequence[Matured], rate: float) -> Comparison | None:
+    """Find what the last of some windows can be held against.
 
     Parameters
     ----------
@@ -138,38 +154,36 @@ def held_against(matured: Sequence[Matured], rate: float) -> int | None:
 
     Returns
     -------
-    int or None
-        0 for the claims that judged the model; another where outcomes come about otherwise since some window; None
-        where the last window is the first of which they do.
+    Comparison or None
+        None where the last window is the first of which outcomes come about as they do.
     """
     *before, window = matured
-    return next((place for place, one in enumerate(before) if one.like(window, Rates(rate).other)), None)
+    alike = [place for place, one in enumerate(before) if one.like(window, Rates(rate).other)]
+    return Comparison(alike[0], (*alike[1:], len(before))[-WINDOWS:]) if alike else None
 
 
-def concept_measures(matured: Sequence[Matured], place: int | None, gates: Gates, rate: float) -> list[Measure]:
+def concept_measures(matured: Sequence[Matured], held: Comparison | None, gates: Gates, rate: float) -> list[Measure]:
     """Judge the last of some windows by those before it.
 
     Parameters
     ----------
     matured : sequence of Matured
-        As for :func:`held_against`, whose answer is `place`.
+        As for :func:`comparison`, whose answer is `held`.
     rate : float
         Share of windows that may raise a false alarm here.
     """
-    window, rates = matured[-1], Rates(rate)
-    own = performance([window], Cells.of(window.claims))
-    measures = [_selection(place is not None), *_estimate_error(window, own)]
-    if place is None:
+    own = performance(matured[-1:], Cells.of(matured[-1].claims))
+    measures = [_selection(held is not None), *_estimate_error(matured[-1], own)]
+    if held is None:
         return measures + [
             _plain(name, own[name]) for name in ("roc_auc", "lift_top_decile", "precision") if name in own
         ]
-    cells = Cells.of(matured[place].claims)
-    since = [one for one in matured[place + 1 : -1] if one.like(window, rates.other)]
-    then, now = performance([matured[place]], cells), performance([*since, window], cells)
-    return [*measures, *_ranking(then, now, rates), *_calibration(then, now, gates, rates)]
+    cells, rates = Cells.of(matured[held.place].claims), Rates(rate)
+    then, present = (performance([matured[place] for place in places], cells) for places in ((held.place,), held.since))
+    return [*measures, *_ranking(then, present, rates), *_calibration(then, present, gates, rates)]
 
 
-def surely_below(now: Figure, then: Figure, chance: float, rate: float) -> bool:
+def surely_below(present: Figure, then: Figure, chance: float, rate: float) -> bool:
     """Whether what a figure is worth beyond chance has surely fallen by more than the margin.
 
     Parameters
@@ -180,8 +194,8 @@ def surely_below(now: Figure, then: Figure, chance: float, rate: float) -> bool:
         How often this may be said of a figure that has fallen by the margin.
     """
     kept = 1 - MARGIN
-    error = float(np.hypot(kept * then.error, now.error))
-    return kept * (then.value - chance) - (now.value - chance) > -float(ndtri(rate)) * error
+    error = float(np.hypot(kept * then.error, present.error))
+    return kept * (then.value - chance) - (present.value - chance) > -float(ndtri(rate)) * error
 
 
 def late(known: int, expected: float, rate: float) -> Measure:
@@ -208,7 +222,7 @@ def _estimate_error(window: Matured, own: Figures) -> Iterator[Measure]:
         yield Measure(WHOLE, "estimate_error", expected.value - own["roc_auc"].value, None, "ok")
 
 
-def _ranking(then: Figures, now: Figures, rates: Rates) -> Iterator[Measure]:
+def _ranking(then: Figures, present: Figures, rates: Rates) -> Iterator[Measure]:
     told = {
         "roc_auc": (0.5, "the model ranks worse than when it was judged (AUC {:.2f}, then {:.2f})"),
         "lift_top_decile": (
@@ -216,25 +230,25 @@ def _ranking(then: Figures, now: Figures, rates: Rates) -> Iterator[Measure]:
             "the top decile holds fewer frauds than when the model was judged (lift {:.1f}, then {:.1f})",
         ),
     }
-    both = [name for name in told if name in then and name in now]
-    if not both and "precision" in then and "precision" in now:
+    both = [name for name in told if name in then and name in present]
+    if not both and "precision" in then and "precision" in present:
         told["precision"] = (0.0, "fewer flagged claims are fraud than when the model was judged ({:.0%}, then {:.0%})")
         both = ["precision"]
     for name in both:
         chance, sentence = told[name]
         rate = rates.ranking * 2 / len(both)
-        worse = surely_below(now[name], then[name], chance, rate)
+        worse = surely_below(present[name], then[name], chance, rate)
         limit = chance + (1 - MARGIN) * (then[name].value - chance)
-        reason = sentence.format(now[name].value, then[name].value) if worse else None
-        found = now[name]
+        reason = sentence.format(present[name].value, then[name].value) if worse else None
+        found = present[name]
         yield Measure(WHOLE, name, found.value, limit, "retrain" if worse else "ok", reason, found.low, found.high)
 
 
-def _calibration(then: Figures, now: Figures, gates: Gates, rates: Rates) -> Iterator[Measure]:
-    if "calibration" not in then or "calibration" not in now:
+def _calibration(then: Figures, present: Figures, gates: Gates, rates: Rates) -> Iterator[Measure]:
+    if "calibration" not in then or "calibration" not in present:
         return
-    moved = now["calibration"].value - then["calibration"].value
-    error = float(np.hypot(now["calibration"].error, then["calibration"].error))
+    moved = present["calibration"].value - then["calibration"].value
+    error = float(np.hypot(present["calibration"].error, then["calibration"].error))
     gone = abs(moved) + float(ndtri(rates.other / 2)) * error > gates.max_calibration_error
     times = float(np.exp(abs(moved)))
     side = "many" if moved > 0 else "few"

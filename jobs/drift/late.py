@@ -214,7 +214,7 @@ class Late:
 
     def _concept(self, start: datetime, end: datetime) -> list[Measure]:
         from jobs.drift.associated import append_associations, outcome_claims, outcome_measures
-        from jobs.drift.concept import Rates, concept_measures, held_against
+        from jobs.drift.concept import Rates, comparison, concept_measures
         from jobs.drift.measure import WHOLE, Measure
 
         assert self.judged is not None
@@ -223,13 +223,13 @@ class Late:
             spans.insert(0, (spans[0][0] - length, spans[0][0]))
         spans = [(max(opens, self.judged.end), closes) for opens, closes in spans]
         matured = [self.reference, *(self._matured(*span) for span in spans)]
-        place = held_against(matured, self.rate)
-        measures = concept_measures(matured, place, self.job.contract.gates, self.rate)
-        if place is not None:
-            since = [(self.judged.start - TICK, self.judged.end), *spans][place]
-            held = outcome_claims(self.job, self.found, *since, judged=place == 0)
-            claims = outcome_claims(self.job, self.found, *spans[-1])
-            measures += outcome_measures(self.job, self.found, held, claims, Rates(self.rate).other)
+        held = comparison(matured, self.rate)
+        measures = concept_measures(matured, held, self.job.contract.gates, self.rate)
+        if held is not None:
+            spans.insert(0, (self.judged.start - TICK, self.judged.end))
+            then = outcome_claims(self.job, self.found, *spans[held.place], judged=held.place == 0)
+            since = pl.concat(outcome_claims(self.job, self.found, *spans[place]) for place in held.since)
+            measures += outcome_measures(self.job, self.found, then, since, Rates(self.rate).other)
         append_associations(self.job, self.found, self.job.as_of - self.maturity.mature * WEEK)
         known = 1 - matured[-1].claims["is_fraud"].null_count() / max(matured[-1].claims.height, 1)
         return [*measures, Measure(WHOLE, "maturity", known, None, "ok")]
