@@ -37,7 +37,7 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "bivariate": {"evaluate": ADD, "drift": ADD},
     "model_cards": {"evaluate": CHANGE},
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
-    "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD},
+    "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD, "drift": READ},
     "anomalies": {"etl": ERASE, "score": ADD},
     "cohorts": {"drift": ADD},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},

@@ -223,6 +223,9 @@ class Late:
             spans.insert(0, (spans[0][0] - length, spans[0][0]))
         spans = [(max(opens, self.judged.end), closes) for opens, closes in spans]
         matured = [self.reference, *(self._matured(*span) for span in spans)]
+        known = Measure(WHOLE, "maturity", self._known(*spans[-1]), None, "ok")
+        if matured[-1].claims.is_empty():  # all of its claims judged the champion
+            return [known]
         held = comparison(matured, self.rate)
         measures = concept_measures(matured, held, self.job.contract.gates, self.rate)
         if held is not None:
@@ -231,8 +234,7 @@ class Late:
             since = pl.concat(outcome_claims(self.job, self.found, *spans[place]) for place in held.since)
             measures += outcome_measures(self.job, self.found, then, since, Rates(self.rate).other)
         append_associations(self.job, self.found, self.job.as_of - self.maturity.mature * WEEK)
-        known = 1 - matured[-1].claims["is_fraud"].null_count() / max(matured[-1].claims.height, 1)
-        return [*measures, Measure(WHOLE, "maturity", known, None, "ok")]
+        return [*measures, known]
 
 
 def stamps(job: Job, found: Champion) -> list[pl.Expr]:

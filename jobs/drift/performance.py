@@ -22,8 +22,8 @@ METRICS = (
 )
 OF_FLAGGED = ("precision", "calibration")
 """What the flagged claims alone can tell."""
-RESAMPLES = 400
-GROUPS = 1000
+RESAMPLES = 200
+GROUPS = 500
 """Groups of about equal probability into which more claims than twice as many are put; those in one count as tied."""
 
 

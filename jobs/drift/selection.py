@@ -17,12 +17,14 @@ import polars as pl
 
 from jobs.drift.change import Change, change
 from shared.features import Codes, Floats
+from shared.metrics import wilson
 
 Way = Literal["all", "audit", "chosen"]
 NEARLY_ALL = 0.95
 """Share of mature claims with an outcome from which it is not asked who they are."""
 AUDITED = 0.8
 """Share of the flagged and of the audited claims with an outcome from which they count as looked at."""
+Z = 1.96
 BANDS = 5
 """Of the probability and of the amount, by quantiles."""
 
@@ -37,15 +39,15 @@ def way(claims: pl.DataFrame) -> Way:
         draw chose it, before its outcome was known).
     """
     known = pl.col("is_fraud").is_not_null()
-    shares = claims.select(
-        all=known.mean(),
-        looked=known.filter("looked").mean(),
-        audited=known.filter(pl.col("audited") & ~pl.col("looked")).mean(),
-    ).row(0)
-    every, looked, audited = (share or 0.0 for share in shares)
-    if every >= NEARLY_ALL:
+    if (claims.select(known.mean()).item() or 0.0) >= NEARLY_ALL:
         return "all"
-    return "audit" if min(looked, audited) >= AUDITED else "chosen"
+    looked, audited = (
+        claims.filter(group).select(known.sum(), pl.len()).row(0)
+        for group in (pl.col("looked"), pl.col("audited") & ~pl.col("looked"))
+    )
+    # Of few audited claims one without an outcome does not show that they are not looked at.
+    followed = all(wilson(*counts, Z)[1] >= AUDITED for counts in (looked, audited))
+    return "audit" if looked[1] and followed else "chosen"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -19,6 +18,7 @@ from jobs.drift.windows import claims_of, windows_since
 from jobs.score.__main__ import work as score
 from shared.champion import champion
 from shared.features import values
+from shared.grants import role
 from shared.job import Job
 from shared.profile import Profile
 from tests import claims_factory
@@ -63,6 +63,7 @@ def cohorts(place: Line) -> list[dict[str, object]]:
 
 
 def _late(job: Job) -> Late:
+    assert job.database.act_as(role("drift"))
     found = champion(job.database, job.as_of)
     assert found is not None
     return late_outcomes(job, found)
@@ -133,7 +134,9 @@ def test_bias_and_importance_need_no_outcome(place: Line) -> None:
     assert len(place.rows("SELECT DISTINCT window_start FROM importance")) == 2
 
 
-def test_a_champion_that_no_claim_judged_has_nothing_to_be_held_against(place: Line, tmp_path: Path) -> None:
+def test_a_champion_that_no_claim_judged_has_nothing_to_be_held_against(
+    place: Line,
+) -> None:
     """Without judged claims drift says nothing of performance, and does not fail."""
 
     def look(job: Job) -> bool:

@@ -45,7 +45,12 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
     "model_cards": {"evaluate": MOST},
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
-    "predictions": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT"}, "score": {"SELECT", "INSERT"}},
+    "predictions": {
+        "etl": {"SELECT", "DELETE"},
+        "evaluate": {"SELECT"},
+        "score": {"SELECT", "INSERT"},
+        "drift": {"SELECT"},
+    },
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "cohorts": {"drift": {"SELECT", "INSERT"}},
     "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},

@@ -19,8 +19,8 @@ def drawn(n: int, seed: int = 0) -> tuple[Floats, Floats]:
 
 def test_figures_are_those_of_scikit_learn() -> None:
     """With weights, the areas under both curves are those of scikit-learn, and the rest are plain shares."""
-    p, y = drawn(1500)
-    weight, flagged = np.random.default_rng(1).choice([1.0, 40.0], 1500), (p > 0.2).astype(float)
+    p, y = drawn(1000)
+    weight, flagged = np.random.default_rng(1).choice([1.0, 40.0], 1000), (p > 0.2).astype(float)
     found = realised(p, y, weight, flagged)
     assert list(found) == list(METRICS)
     assert found["roc_auc"].value == pytest.approx(roc_auc_score(y, p, sample_weight=weight))
@@ -37,7 +37,7 @@ def test_many_claims_in_groups_give_nearly_the_same() -> None:
     """More claims than are ranked one by one are told in groups, at no visible cost, flagged ones exactly."""
     p, y = drawn(60_000)
     found = realised(p, y, np.ones(p.size), (p > 0.2).astype(float))
-    assert found["roc_auc"].value == pytest.approx(roc_auc_score(y, p), abs=2e-4)
+    assert found["roc_auc"].value == pytest.approx(roc_auc_score(y, p), abs=5e-4)
     assert found["average_precision"].value == pytest.approx(average_precision_score(y, p), rel=0.01)
     assert found["precision"].value == pytest.approx(y[p > 0.2].mean())
 

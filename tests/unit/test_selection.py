@@ -46,6 +46,14 @@ def test_way_is_told_from_the_claims() -> None:
     assert way(known(frame.head(0), LOOKED)) == "chosen"
 
 
+def test_one_audited_claim_without_an_outcome_is_no_other_way() -> None:
+    """Of three audited claims one is still open: too few to say that the audit sample is not looked at."""
+    frame = claims(2000).with_columns(audited=pl.lit(False))
+    drawn = frame.with_row_index().filter(~pl.col("looked")).head(3)["index"]
+    few = frame.with_columns(audited=pl.int_range(pl.len()).is_in(drawn.implode()))
+    assert way(known(few, LOOKED & (pl.int_range(pl.len()) != drawn[0]))) == "audit"
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_audit_sample_speaks_for_those_that_nobody_suspects(seed: int) -> None:
     """The prevalence among all claims comes out though others are looked at where something is seen amiss."""
