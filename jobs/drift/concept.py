@@ -199,11 +199,15 @@ def surely_below(present: Figure, then: Figure, chance: float, rate: float) -> b
 
 
 def late(known: int, expected: float, rate: float) -> Measure:
-    """Judge whether outcomes come as they used to, by how many are known of those expected by now."""
+    """Judge whether outcomes come as they did to the claims that judged the model, by how many are known."""
     share = known / expected if expected else 1.0
     # Half of what is expected is a Poisson variable's mean and variance at the limit.
     slow = known < expected / 2 + float(ndtri(rate)) * (expected / 2) ** 0.5
-    reason = f"outcomes come later than they did: {share:.0%} of those expected by now are known" if slow else None
+    reason = (
+        f"only {share:.0%} of the outcomes expected by now are known: they come later, or fewer claims are looked at"
+        if slow
+        else None
+    )
     return Measure(WHOLE, "outcomes_known", share, 0.5, "watch" if slow else "ok", reason)
 
 

@@ -169,18 +169,18 @@ class Late:
     def _asks_whether_late(self, end: datetime, done: Set[str]) -> bool:
         from jobs.drift.maturity import LATE
 
-        return self._later(end) and "outcomes_known" not in done and self._age(end) >= self.maturity.age(LATE)
+        return "outcomes_known" not in done and self._is_aged(end, self.maturity.age(LATE))
 
     def _is_mature(self, start: datetime, end: datetime, done: Set[str]) -> bool:
         mature = self.maturity.mature
-        if not self._later(end) or "maturity" in done or self._age(end) < mature:
-            return False
-        if not self.reference.frauds:
+        if "maturity" in done or not self._is_aged(end, mature):
             return False
         return self._known(start, end) >= AS_EXPECTED * self._expected or self._age(end) >= 2 * max(mature, 1)
 
-    def _later(self, end: datetime) -> bool:
-        return self.judged is not None and end > self.judged.end
+    def _is_aged(self, end: datetime, weeks: int) -> bool:
+        """Whether a window ended after the judged claims and so long ago, and can be held against something."""
+        later = self.judged is not None and end > self.judged.end
+        return later and self._age(end) >= weeks and self.reference.frauds > 0
 
     def _age(self, end: datetime) -> int:
         return int((self.job.as_of - end) / WEEK)

@@ -38,15 +38,15 @@ def way(claims: pl.DataFrame) -> Way:
         ``is_fraud`` (null where unknown), ``looked`` and ``audited`` (whether a model in charge flagged a claim, or the
         draw chose it, before its outcome was known).
     """
-    known = pl.col("is_fraud").is_not_null()
-    if (claims.select(known.mean()).item() or 0.0) >= NEARLY_ALL:
+    has = pl.col("is_fraud").is_not_null()
+    if (claims.select(has.mean()).item() or 0.0) >= NEARLY_ALL:
         return "all"
     looked, audited = (
-        claims.filter(group).select(known.sum(), pl.len()).row(0)
+        claims.filter(group).select(has.sum(), pl.len()).row(0)
         for group in (pl.col("looked"), pl.col("audited") & ~pl.col("looked"))
     )
     # Of few audited claims one without an outcome does not show that they are not looked at.
-    followed = all(wilson(*counts, Z)[1] >= AUDITED for counts in (looked, audited))
+    followed = all(wilson(known, every, Z)[1] >= AUDITED for known, every in (looked, audited))
     return "audit" if looked[1] and followed else "chosen"
 
 

@@ -47,6 +47,11 @@ def place(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
             f"WHERE c.claim_id = o.claim_id AND c.event_time > '{CHANGED}' RETURNING 1 AS changed"
         )
         made.call(score, as_of=END)
+        # As if score had come by on the day of each claim.
+        made.rows(
+            f"UPDATE predictions p SET scored_as_of = greatest(c.event_time, '{JUDGED}') FROM claims c "
+            "WHERE c.claim_id = p.claim_id RETURNING 1 AS stamped"
+        )
         yield made
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
@@ -87,6 +92,21 @@ def test_nothing_is_said_before_outcomes_are_mature(place: Line) -> None:
     early = place.call(said, as_of=end + timedelta(days=10))
     assert end not in early
     assert TRAIN_END + 4 * LENGTH in early
+
+
+def test_outcomes_that_come_later_are_told_and_no_performance_is(place: Line) -> None:
+    """Where outcomes stay out, drift says so when half of them should be there, and waits with its judgement."""
+    start, end = TRAIN_END + 4 * LENGTH, TRAIN_END + 5 * LENGTH
+    moved = (
+        "UPDATE outcomes o SET known_at = o.known_at {sign} interval '100 days' FROM claims c "
+        f"WHERE c.claim_id = o.claim_id AND c.event_time > '{start}' RETURNING 1 AS moved"
+    )
+    place.rows(moved.format(sign="+"))
+    try:
+        found = place.call(said, as_of=end + timedelta(days=28))[end]
+    finally:
+        place.rows(moved.format(sign="-"))
+    assert [(measure.metric, measure.verdict) for measure in found] == [("outcomes_known", "watch")]
 
 
 def test_cohorts_grow_as_outcomes_mature(place: Line) -> None:
