@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -11,12 +12,13 @@ import polars as pl
 from jobs.drift.bias import bias
 from jobs.drift.change import association_changes
 from jobs.drift.measure import Measure
-from jobs.drift.windows import reference
 from shared.associations import associations
 from shared.claims import read_claims
 from shared.draws import DRAWS, SPLIT_DRAW
+from shared.errors import ModelError
 from shared.fairness import disparity, grouped
 from shared.job import Job
+from shared.profile import Profile
 
 if TYPE_CHECKING:
     from shared.champion import Champion
@@ -56,10 +58,15 @@ def outcome_measures(
     Parameters
     ----------
     judged, claims : polars.DataFrame
-        With an outcome: those that the window is held against, and those of the window.
+        With an outcome: those that the window is held against, and those judged with it.
+
+    Raises
+    ------
+    ModelError
+        What train wrote beside the model cannot be read.
     """
     model, y = found.model, _fraud(claims)
-    changes = association_changes(model.known(judged), _fraud(judged), model.known(claims), y, reference(found), rate)
+    changes = association_changes(model.known(judged), _fraud(judged), model.known(claims), y, _profile(found), rate)
     flagged = (model.score(claims, job.settings.threads) >= found.threshold).astype(float)
     limit = job.contract.gates.max_equal_opportunity_difference
     return changes + [
@@ -71,12 +78,11 @@ def outcome_measures(
 
 def append_associations(job: Job, found: Champion, until: datetime) -> None:
     """Go on with table ``bivariate`` where evaluate left off, month by month as far as outcomes are mature."""
-    rows = job.database.rows(
-        "SELECT max(month) AS month FROM bivariate WHERE model_version = %s AND as_of <= %s", [found.version, job.as_of]
-    )
+    # Also what a run at a later clock wrote: a month is said once.
+    rows = job.database.rows("SELECT max(month) AS month FROM bivariate WHERE model_version = %s", [found.version])
     if rows[0]["month"] is None:
         return
-    profile, model = reference(found), found.model
+    profile, model = _profile(found), found.model
     month = _next(rows[0]["month"])
     while _next(month) <= until.date():
         starts, ends = (datetime(day.year, day.month, 1, tzinfo=job.as_of.tzinfo) for day in (month, _next(month)))
@@ -89,6 +95,13 @@ def append_associations(job: Job, found: Champion, until: datetime) -> None:
             frame = pl.DataFrame([{k: v for k, v in row.items() if k != "dependence"} for row in flat])
             job.database.append("bivariate", frame.with_columns(**{k: pl.lit(v) for k, v in stamps.items()}))
         month = _next(month)
+
+
+def _profile(found: Champion) -> Profile:
+    try:
+        return Profile.of_document(json.loads((found.folder / "profile.json").read_text()))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"model {found.folder}: cannot be read ({error}); train a new one") from error
 
 
 def _fraud(claims: pl.DataFrame) -> Floats:

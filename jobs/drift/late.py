@@ -244,7 +244,7 @@ def stamps(job: Job, found: Champion) -> list[pl.Expr]:
 
 
 def late_outcomes(job: Job, found: Champion) -> Late:
-    """Look what became of a champion's claims, and append what is new of its cohorts."""
+    """Look by which claims a champion was judged; what became of others is read when it is asked for."""
     rows = job.database.rows(
         "SELECT judged_start, judged_end, (metrics #>> '{capacity,frauds}')::int AS frauds FROM model_history "
         "WHERE model_version = %s AND action = 'judged' AND as_of <= %s ORDER BY entry_id DESC LIMIT 1",
@@ -252,6 +252,4 @@ def late_outcomes(job: Job, found: Champion) -> Late:
     )
     told = rows and rows[0]["judged_start"] is not None
     judged = Judged(rows[0]["judged_start"], rows[0]["judged_end"], rows[0]["frauds"] or 0) if told else None
-    late = Late(job, found, judged)
-    late.append_cohorts()
-    return late
+    return Late(job, found, judged)

@@ -14,9 +14,9 @@ from psycopg.conninfo import make_conninfo
 from jobs.drift.late import Late, late_outcomes
 from jobs.drift.measure import Measure
 from jobs.drift.watched import watched
-from jobs.drift.windows import claims_of, windows_since
 from jobs.score.__main__ import work as score
 from shared.champion import champion
+from shared.claims import read_claims
 from shared.features import values
 from shared.grants import role
 from shared.job import Job
@@ -71,7 +71,9 @@ def _late(job: Job) -> Late:
     assert job.database.act_as(role("drift"))
     found = champion(job.database, job.as_of)
     assert found is not None
-    return late_outcomes(job, found)
+    late = late_outcomes(job, found)
+    late.append_cohorts()
+    return late
 
 
 def test_fraud_that_became_something_else_is_seen_once_outcomes_are_mature(place: Line) -> None:
@@ -145,9 +147,10 @@ def test_bias_and_importance_need_no_outcome(place: Line) -> None:
     def look(job: Job) -> list[Measure]:
         found = champion(job.database, job.as_of)
         assert found is not None
-        window = windows_since(job, found.train_end, LENGTH)[-1]
-        claims = claims_of(job, window)
-        return watched(job, found, window.start, window.end, claims, found.model.score(claims, 1))
+        span = {"start": TRAIN_END + 5 * LENGTH, "end": TRAIN_END + 6 * LENGTH}
+        where = "WHERE c.event_time > %(start)s AND c.event_time <= %(end)s"
+        claims = read_claims(job.database, job.contract, where, {"as_of": job.as_of, **span})
+        return watched(job, found, *span.values(), claims, found.model.score(claims, 1))
 
     measures = {measure.metric: measure for measure in place.call(look, as_of=END)}
     assert measures["importance_correlation"].verdict == "ok"
