@@ -32,6 +32,8 @@ WINDOWS = 4
 """Windows that count at all; those before would weigh an eighth at most."""
 LEAST_FRAUDS = 10
 """Known frauds from which a ranking is judged."""
+LEAST_HELD_AGAINST = 50
+"""Known frauds of the windows that stand in for the judged claims where those cannot be compared with."""
 LEAST_AUDITED_FRAUDS = 5
 """Frauds among the audited claims from which something can be said of those that were not flagged."""
 
@@ -133,14 +135,14 @@ class Comparison:
 
     Attributes
     ----------
-    place : int
-        The first whose outcomes came about as its did: 0 for the claims that judged the model; another where outcomes
-        come about otherwise since some window.
+    then : tuple of int
+        What it is held against: 0, the claims that judged the model; or, where outcomes come about otherwise since some
+        window, that one and those after it that it takes for frauds enough. Empty while there are too few.
     since : tuple of int
-        Windows after that which are judged together, the last of all among them.
+        Windows after these which are judged together, the last of all among them.
     """
 
-    place: int
+    then: tuple[int, ...]
     since: tuple[int, ...]
 
 
@@ -159,7 +161,13 @@ def comparison(matured: Sequence[Matured], rate: float) -> Comparison | None:
     """
     *before, window = matured
     alike = [place for place, one in enumerate(before) if one.like(window, Rates(rate).other)]
-    return Comparison(alike[0], (*alike[1:], len(before))[-WINDOWS:]) if alike else None
+    if not alike:
+        return None
+    frauds = np.cumsum([before[place].frauds for place in alike])
+    taken = 1 if alike[0] == 0 else int(np.searchsorted(frauds, LEAST_HELD_AGAINST)) + 1
+    if taken > len(alike):
+        return Comparison((), (len(before),))
+    return Comparison(tuple(alike[:taken]), (*alike[taken:], len(before))[-WINDOWS:])
 
 
 def concept_measures(matured: Sequence[Matured], held: Comparison | None, gates: Gates, rate: float) -> list[Measure]:
@@ -174,12 +182,12 @@ def concept_measures(matured: Sequence[Matured], held: Comparison | None, gates:
     """
     own = performance(matured[-1:], Cells.of(matured[-1].claims))
     measures = [_selection(held is not None), *_estimate_error(matured[-1], own)]
-    if held is None:
+    if held is None or not held.then:
         return measures + [
             _plain(name, own[name]) for name in ("roc_auc", "lift_top_decile", "precision") if name in own
         ]
-    cells, rates = Cells.of(matured[held.place].claims), Rates(rate)
-    then, present = (performance([matured[place] for place in places], cells) for places in ((held.place,), held.since))
+    cells, rates = Cells.of(pl.concat(matured[place].claims for place in held.then)), Rates(rate)
+    then, present = (performance([matured[place] for place in places], cells) for places in (held.then, held.since))
     return [*measures, *_ranking(then, present, rates), *_calibration(then, present, gates, rates)]
 
 

@@ -228,10 +228,12 @@ class Late:
             return [known]
         held = comparison(matured, self.rate)
         measures = concept_measures(matured, held, self.job.contract.gates, self.rate)
-        if held is not None:
+        if held is not None and held.then:
             spans.insert(0, (self.judged.start - TICK, self.judged.end))
-            then = outcome_claims(self.job, self.found, *spans[held.place], judged=held.place == 0)
-            since = pl.concat(outcome_claims(self.job, self.found, *spans[place]) for place in held.since)
+            then, since = (
+                pl.concat(outcome_claims(self.job, self.found, *spans[place], judged=place == 0) for place in places)
+                for places in (held.then, held.since)
+            )
             measures += outcome_measures(self.job, self.found, then, since, Rates(self.rate).other)
         append_associations(self.job, self.found, self.job.as_of - self.maturity.mature * WEEK)
         return [*measures, known]

@@ -104,8 +104,20 @@ def test_outcomes_that_come_about_otherwise_are_held_against_windows_alike() -> 
     )
     assert comparison([judged, first], RATE) is None
     assert said(judged, first)["selection"].verdict == "watch"
-    assert comparison([judged, first, second], RATE) == Comparison(1, (2,))
+    assert comparison([judged, first, second], RATE) == Comparison((1,), (2,))
     assert said(judged, first, second)["selection"].verdict == "ok"
+
+
+def test_few_frauds_do_not_stand_in_for_the_judged_claims() -> None:
+    """Where outcomes come about otherwise, windows are taken together until they hold frauds enough to compare with."""
+    life = [window(5000, 1, looked="some"), *(window(300, seed) for seed in range(2, 8))]
+    frauds = np.cumsum([each.frauds for each in life[1:]])
+    enough = int(np.searchsorted(frauds, 50)) + 1
+    assert 1 < enough < 6
+    assert comparison(life[: enough + 1], RATE) == Comparison((), (enough,))
+    held = comparison(life[: enough + 2], RATE)
+    assert held == Comparison(tuple(range(1, enough + 1)), (enough + 1,))
+    assert said(*life[: enough + 1])["selection"].verdict == "ok"
 
 
 def test_too_few_frauds_say_nothing() -> None:
