@@ -24,16 +24,16 @@ def test_stable_books_raise_no_more_alarms_than_agreed(world: World, said: list[
     assert alarms <= max(1, 0.05 * len(windows))
 
 
-@pytest.mark.parametrize(("world", "least"), [("all", 0.5), ("chosen", 0.0)])
-def test_fraud_that_changes_is_caught(world: World, least: float, said: list[str]) -> None:
-    """Of 250 claims a week, a fraud that changes shows in the outcomes of the 24 weeks after."""
+@pytest.mark.parametrize("world", ["all", "chosen"])
+def test_fraud_that_changes_is_caught(world: World, said: list[str]) -> None:
+    """Of 250 claims a week, a fraud that changes shows in the outcomes of the 24 weeks after, in half of the books."""
     caught = []
     for seed in SEEDS:
         asked = [4 * place for place, measures in enumerate(replayed(matured(world, seed, "concept@79")), 1)
                  if "retrain" in found(measures).values()]  # fmt: skip
         caught.append(asked[0] if asked else None)
     said.append(f"late outcomes ({world}): a concept that changed is caught after weeks {caught}, once they are mature")
-    assert sum(week is not None for week in caught) >= least * len(caught)
+    assert sum(week is not None for week in caught) >= 0.5 * len(caught)
 
 
 def test_another_choice_of_claims_is_no_worse_performance(said: list[str]) -> None:
