@@ -49,11 +49,12 @@ test-unit: .venv/dev.stamp ## run the unit tests
 
 test-long: export CLAIMSIGHT_FAULT_CASES := $(or $(CASES),500)
 test-long: export CLAIMSIGHT_FAULT_SEED := $(or $(SEED),0)
-test-long: export CLAIMSIGHT_WHOLE_BUILD := make check test
 test-long: export CLAIMSIGHT_DRIFT_SEEDS := 20
+test-long: export CLAIMSIGHT_DRIFT_LIVES := 100
+test-long: export CLAIMSIGHT_WHOLE_BUILD := make check test
 test-long: .venv/dev.stamp ## strike etl with faults, 500 times (CASES=, SEED= to begin with another); drift on 20 books; build as CodeBuild does
-	@$(BIN)/python -m pytest tests/end_to_end/test_any_fault.py \
-		$(if $(SEED),,tests/unit/test_drift_alarms.py tests/end_to_end/test_whole_build.py)
+	@$(BIN)/python -m pytest tests/end_to_end/test_any_fault.py $(if $(SEED),,tests/end_to_end/test_whole_build.py \
+		tests/unit/test_drift_alarms.py tests/unit/test_concept.py tests/unit/test_late_books.py)
 
 test-container: images .venv/dev.stamp ## run the tests of the images; none may be skipped
 	@REQUIRE_CONTAINER=1 $(BIN)/python -m pytest tests/container

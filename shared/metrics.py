@@ -66,7 +66,7 @@ def average_precision(y: Floats, p: Floats) -> float:
     >>> average_precision(np.array([0.0]), np.array([0.5]))
     nan
     """
-    return float(_Ranking(y, p).values()["average_precision"][0])
+    return float(Ranking(y, p).values()["average_precision"][0])
 
 
 def roc_auc(y: Floats, p: Floats) -> float:
@@ -75,7 +75,7 @@ def roc_auc(y: Floats, p: Floats) -> float:
     >>> roc_auc(np.array([1.0, 0.0]), np.array([0.5, 0.5]))
     0.5
     """
-    return float(_Ranking(y, p).values()["roc_auc"][0])
+    return float(Ranking(y, p).values()["roc_auc"][0])
 
 
 def recall_at(y: Floats, p: Floats, share: float) -> float:
@@ -84,7 +84,7 @@ def recall_at(y: Floats, p: Floats, share: float) -> float:
     >>> recall_at(np.array([1.0, 0.0, 0.0, 1.0]), np.array([0.9, 0.5, 0.5, 0.1]), 0.5)
     0.5
     """
-    ranking = _Ranking(y, p)
+    ranking = Ranking(y, p)
     return float(_recall(*ranking.cumulative(ranking.whole), share)[0])
 
 
@@ -108,7 +108,7 @@ def ranking_metrics(y: Floats, p: Floats, seed: int = 0) -> dict[str, Estimate]:
 
     .. [1] B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    ranking = _Ranking(y, p)
+    ranking = Ranking(y, p)
     value = ranking.values()
     blocks = [ranking.values(weights) for weights in ranking.resamples(seed)]
     return {
@@ -119,7 +119,7 @@ def ranking_metrics(y: Floats, p: Floats, seed: int = 0) -> dict[str, Estimate]:
 def paired_difference(y: Floats, p: Floats, other: Floats, seed: int = 0) -> Estimate:
     """Average precision of `p` less that of `other`, on the same resampled claims."""
     # Both rankings draw the same claims, since the draws depend on the seed and on the number of claims only.
-    first, second = _Ranking(y, p), _Ranking(y, other)
+    first, second = Ranking(y, p), Ranking(y, other)
     differences = np.concatenate(
         [
             _average_precision(*first.cumulative(a)) - _average_precision(*second.cumulative(b))
@@ -211,7 +211,7 @@ def curve(y: Floats, p: Floats, most: int = 100) -> list[dict[str, float]]:
     """
     if y.size == 0 or y.min() == y.max():
         return []
-    ranking = _Ranking(y, p)
+    ranking = Ranking(y, p)
     claims, frauds = (sums[0] for sums in ranking.cumulative(ranking.whole))
     recall, alarms = frauds / frauds[-1], (claims - frauds) / (claims - frauds)[-1]
     steps = np.linspace(0, 1, most // 2)
@@ -238,7 +238,7 @@ def resampled_sums(columns: Floats, seed: int = 0) -> Floats:
     -------
     array of shape (resamples, k)
     """
-    return np.concatenate([weights @ columns for weights in _resamples(len(columns), seed)])
+    return np.concatenate([weights @ columns for weights in resamples(len(columns), seed)])
 
 
 def percentile(value: float, resampled: Floats) -> Estimate:
@@ -288,35 +288,41 @@ def wilson(successes: float, trials: float, z: float) -> tuple[float, float]:
     return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-class _Ranking:
+class Ranking:
     """Claims from the highest probability to the lowest, those of equal probability in groups.
 
-    Weights, of shape (resamples, n), say how often each claim was drawn, in the order of the ranking.
+    Weights, of shape (resamples, n), say how often each claim was drawn, or for how many it stands, in the order of the
+    ranking; so do outcomes `y` that take the place of its own.
+
+    Attributes
+    ----------
+    order : array of shape (n,)
+        Place of each claim of the ranking in what it was made from.
     """
 
     def __init__(self, y: Floats, p: Floats) -> None:
-        # By probability alone, and stable: resamples of two rankings of the same claims stay paired through `_order`.
-        self._order = np.argsort(-p, kind="stable")
-        self._y = np.asarray(y, dtype=float)[self._order]
-        sorted_p = np.asarray(p, dtype=float)[self._order]
+        # By probability alone, and stable: resamples of two rankings of the same claims stay paired through `order`.
+        self.order = np.argsort(-p, kind="stable")
+        self._y = np.asarray(y, dtype=float)[self.order]
+        sorted_p = np.asarray(p, dtype=float)[self.order]
         self._starts = np.flatnonzero(np.r_[True, sorted_p[1:] != sorted_p[:-1]]) if p.size else np.empty(0, int)
         self.whole = np.ones((1, self._y.size))
 
     def resamples(self, seed: int) -> Iterator[Floats]:
         """Draw all resamples, some at a time."""
-        return (weights[:, self._order] for weights in _resamples(self._y.size, seed))
+        return (weights[:, self.order] for weights in resamples(self._y.size, seed))
 
-    def cumulative(self, weights: Floats) -> tuple[Floats, Floats]:
+    def cumulative(self, weights: Floats, y: Floats | None = None) -> tuple[Floats, Floats]:
         """Claims and frauds down to the end of each group, both of shape (resamples, groups)."""
         claims = np.add.reduceat(weights, self._starts, axis=1).cumsum(axis=1)
-        frauds = np.add.reduceat(weights * self._y, self._starts, axis=1).cumsum(axis=1)
+        frauds = np.add.reduceat(weights * (self._y if y is None else y), self._starts, axis=1).cumsum(axis=1)
         return claims, frauds
 
-    def values(self, weights: Floats | None = None) -> dict[str, Floats]:
+    def values(self, weights: Floats | None = None, y: Floats | None = None) -> dict[str, Floats]:
         """Every figure, each of shape (resamples,)."""
         if self._y.size == 0:
             return dict.fromkeys(FIGURES, np.array([np.nan]))
-        claims, frauds = self.cumulative(self.whole if weights is None else weights)
+        claims, frauds = self.cumulative(self.whole if weights is None else weights, y)
         total = frauds[:, -1:]
         caught = np.diff(frauds, axis=1, prepend=0)
         clean = np.diff(claims - frauds, axis=1, prepend=0)
@@ -336,7 +342,7 @@ class _Ranking:
         return dict(zip(FIGURES, figures, strict=True))
 
 
-def _resamples(n: int, seed: int) -> Iterator[Floats]:
+def resamples(n: int, seed: int) -> Iterator[Floats]:
     """How often each of n claims is drawn, in blocks of shape (resamples, n)."""
     if n == 0:
         yield np.ones((1, 0))

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from jobs.evaluate.associations import Association, associations
 from jobs.evaluate.blocks import html, markdown
 from jobs.evaluate.card import Facts, card, title
 from jobs.evaluate.groups import in_words
 from jobs.evaluate.kinds import kinds
 from jobs.evaluate.slices import Slice, find_slices
+from shared.associations import Association, associations
 from shared.errors import ModelError
 from shared.features import features_of, values
 from shared.job import Job

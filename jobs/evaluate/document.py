@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from jobs.evaluate.fairness import Disparity
 from jobs.evaluate.judge import Evidence, Judgement
+from shared.fairness import Disparity
 from shared.profile import PROBABILITY, Profile
 
 MOST_NAMED = 20

@@ -125,9 +125,9 @@ def gather(job: Job, challenger: Challenger, standing: Champion | None) -> tuple
     ModelError
         The challenger cannot be read.
     """
-    from jobs.evaluate.fairness import grouped
-    from jobs.evaluate.importance import importance
     from jobs.evaluate.judge import Evidence
+    from shared.fairness import grouped
+    from shared.importance import importance
     from shared.model import load
 
     found, threads = load(challenger.folder), job.settings.threads
@@ -173,7 +173,7 @@ def _of_champion(job: Job, standing: Champion | None, claims: pl.DataFrame) -> t
     A champion whose files are gone, or which looks at a column that the contract gave up, must not keep its successor
     out.
     """
-    from jobs.evaluate.importance import importance
+    from shared.importance import importance
 
     if standing is None:
         return None

@@ -11,10 +11,10 @@ import numpy as np
 
 from jobs.evaluate.calibration import Calibration, calibration
 from jobs.evaluate.capacity import AtCapacity, at_capacity, flag_threshold
-from jobs.evaluate.fairness import Disparity, Sensitive, disparity
-from jobs.evaluate.importance import rank_correlation
 from shared.contract import Gates, Review
+from shared.fairness import Disparity, Sensitive, disparity
 from shared.features import Floats
+from shared.importance import rank_correlation
 from shared.metrics import (
     OPTIMISTIC,
     Bin,
@@ -106,7 +106,7 @@ class Judgement:
     against_champion : Estimate or None
         Average precision less the champion's on the same claims.
     importance_correlation : float or None
-        See :func:`jobs.evaluate.importance.rank_correlation`.
+        See :func:`shared.importance.rank_correlation`.
     """
 
     metrics: dict[str, Estimate]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from jobs.evaluate.associations import dependence
 from jobs.evaluate.groups import Flags, Groups
+from shared.associations import dependence
 from shared.features import Feature, Floats
 
 BANDS = 5

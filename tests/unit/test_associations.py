@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from scipy.stats import chi2_contingency, spearmanr
 
-from jobs.evaluate.associations import associations, dependence
+from shared.associations import associations, dependence
 from shared.features import Feature
 from shared.profile import Profile
 

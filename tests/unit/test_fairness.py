@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from fairlearn.metrics import demographic_parity_difference, equal_opportunity_difference
 
-from jobs.evaluate.fairness import MOST_GROUPS, Sensitive, disparity, grouped
+from shared.fairness import MOST_GROUPS, Sensitive, disparity, grouped
 from tests.factories import contract
 
 

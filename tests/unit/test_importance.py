@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from jobs.evaluate import importance as module
-from jobs.evaluate.importance import importance, rank_correlation
+from shared import importance as module
 from shared.features import Bins, Feature
+from shared.importance import importance, rank_correlation
 from shared.model import Logistic, Model
 
 FEATURES = (Feature("a", ("a",), "number"), Feature("b", ("b",), "number"))

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from jobs.evaluate.document import as_document, gates_as_document
-from jobs.evaluate.fairness import Sensitive
 from jobs.evaluate.judge import Evidence, Judgement, judge
 from shared import metrics
 from shared.contract import Gates, Review
+from shared.fairness import Sensitive
 from shared.features import Floats
 
 RANDOM = np.random.default_rng(0)

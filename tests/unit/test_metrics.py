@@ -129,7 +129,7 @@ def test_large_samples_are_resampled_in_blocks(monkeypatch: pytest.MonkeyPatch) 
     """From the size called large on, fewer resamples are drawn, and their number does not depend on the blocks."""
     monkeypatch.setattr(metrics, "LARGE", 10)
     y, p = _sample(5, 50, 10**9)
-    blocks = list(metrics._Ranking(y, p).resamples(0))
+    blocks = list(metrics.Ranking(y, p).resamples(0))
     assert sum(len(block) for block in blocks) == metrics.RESAMPLES_LARGE
     assert all(block.sum(axis=1).tolist() == [50] * len(block) for block in blocks)
 
