@@ -99,6 +99,7 @@ down: ## remove what `make up` started (VOLUMES=1: and what it keeps)
 	@sh deploy/local/stack.sh down
 
 bench-images: images # the images as the code stands
+bench-drift: .venv-bench/bench.stamp
 
 release: .venv/dev.stamp ## build, push and deploy this commit to your AWS account: ENV=dev|staging|prod
 	@$(BIN)/python -m deploy.rollout provision --env "$${ENV:?names no environment; make release ENV=dev}"
@@ -130,7 +131,7 @@ mlflow: .venv-mlflow/server.stamp ## serve MLflow's pages on a local run's model
 
 clean: engine-stop ## remove .claimsight, the environments and all caches; stops the local run's Postgres
 	@$(PYTHON) -m deploy.local.stop .claimsight
-	@rm -rf .claimsight .venv .venv-mlflow .venv-audit .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@rm -rf .claimsight .venv .venv-mlflow .venv-audit .venv-bench .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find shared jobs deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an environment is filled once, and again only when its lock changes. Installing adds to what is there, so `run`
@@ -148,6 +149,11 @@ clean: engine-stop ## remove .claimsight, the environments and all caches; stops
 .venv-mlflow/server.stamp: requirements/mlflow-server.txt .venv/uv.stamp
 	@echo "Installing $< into .venv-mlflow"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow && $(INSTALL) .venv-mlflow/bin/python
+	@touch $@
+
+.venv-bench/bench.stamp: requirements/bench.txt .venv/uv.stamp
+	@echo "Installing $< into .venv-bench"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-bench && $(INSTALL) .venv-bench/bin/python
 	@touch $@
 
 .venv-audit/audit.stamp: requirements/audit.txt .venv/uv.stamp

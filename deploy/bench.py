@@ -17,10 +17,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.benchmarks import etl, images, score, train
+from deploy.benchmarks import drift, etl, images, score, train
 from deploy.benchmarks.figure import Figure, MissingPartError
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "drift": drift.measure,
     "etl": etl.measure,
     "images": images.measure,
     "score": score.measure,

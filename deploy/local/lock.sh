@@ -22,3 +22,5 @@ compile requirements/all.txt $every "$@"
 for group in $groups; do
     compile "requirements/$group.txt" --group "$group" --constraint requirements/all.txt --no-annotate
 done
+# By itself: what benchmarks are held against must not hold anything else back.
+compile requirements/bench.txt --group bench --no-annotate "$@"
