@@ -124,7 +124,7 @@ def compare(columns: Sequence[Column], window: Mapping[str, Summary], length: in
         verdict = judged(value, limit)
         reason = None
         if verdict != "ok":
-            told = "; ".join(_changes(column, window[column.name]))
+            told = ", ".join(_changes(column, window[column.name]))
             reason = f"{column.name} has shifted ({value:.2f}, limit {limit:.2f}{told and ': ' + told})"
         measures.append(Measure(column.name, SHIFT, value, limit, verdict, reason, weight=column.weight))
         others = {

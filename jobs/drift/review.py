@@ -125,7 +125,7 @@ def _joint(state: Watch, rows: joint.Rows, columns: list[Column]) -> list[Measur
     limit = max(drift.least_shift, joint.limit(state.past_aucs, (len(state.learnt), len(rows)), rate))
     value = max(shift_of_auc(auc), 0.0)
     verdict = judged(value, limit)
-    reason = f"all columns together have shifted ({value:.2f}, limit {limit:.2f}; told apart with an AUC of {auc:.2f})"
+    reason = f"all columns together have shifted ({value:.2f}, limit {limit:.2f}, told apart with an AUC of {auc:.2f})"
     even = 1 / len(columns)
     return [
         Measure(WHOLE, SHIFT, value, limit, verdict, None if verdict == "ok" else reason, weight=even),

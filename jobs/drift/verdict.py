@@ -58,7 +58,7 @@ def of_broken(measures: Sequence[Measure], faults: Sequence[Measure]) -> list[Me
     """Measures of a window in which the input was broken: no reason for a new model, which would learn the fault."""
     if not faults:
         return list(measures)
-    reason = f"broken input: {', '.join(sorted({fault.feature for fault in faults}))}; no new model for that"
+    reason = f"broken input: {', '.join(sorted({fault.feature for fault in faults}))}, no new model for that"
     lowered = [replace(m, verdict="watch") if m.verdict == "retrain" and m.metric == SHIFT else m for m in measures]
     return [*lowered, Measure(WHOLE, "broken", float(len(faults)), None, "watch", reason)]
 
