@@ -29,8 +29,8 @@ def test_fraud_that_changes_is_caught(world: World, said: list[str]) -> None:
     """Of 250 claims a week, a fraud that changes shows in the outcomes of the 24 weeks after, in half of the books."""
     caught = []
     for seed in SEEDS:
-        asked = [4 * place for place, measures in enumerate(replayed(matured(world, seed, "concept@79")), 1)
-                 if "retrain" in found(measures).values()]  # fmt: skip
+        windows = enumerate(replayed(matured(world, seed, "concept@79")), 1)
+        asked = [4 * place for place, measures in windows if "retrain" in found(measures).values()]
         caught.append(asked[0] if asked else None)
     said.append(f"late outcomes ({world}): a concept that changed is caught after weeks {caught}, once they are mature")
     assert sum(week is not None for week in caught) >= 0.5 * len(caught)
