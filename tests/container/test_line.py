@@ -128,7 +128,7 @@ def test_docker_stop(line: Line, stage: Stage) -> None:
 
 @every_stage
 def test_next_run_completes(line: Line, stage: Stage) -> None:
-    """The run after a stopped one does all the work, and says how much that was; what drift counted before, it keeps."""
+    """The run after a stopped one does all the work, and says how much; what drift had counted already stays."""
     closing = line.ran[stage].closing
     assert (closing["status"], closing["stage"]) == ("done", stage)
     assert closing["rows_out"] >= (1 if stage in ("etl", "score") else 0)
