@@ -46,7 +46,7 @@ def place(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[L
             "UPDATE outcomes o SET is_fraud = mod(hashtext(o.claim_id), 8) = 0 FROM claims c "
             f"WHERE c.claim_id = o.claim_id AND c.event_time > '{CHANGED}' RETURNING 1 AS changed"
         )
-        made.call(score, as_of=END)
+        made.call(score, as_of=END, stage="score")
         # As if score had come by on the day of each claim.
         made.rows(
             f"UPDATE predictions p SET scored_as_of = greatest(c.event_time, '{JUDGED}') FROM claims c "

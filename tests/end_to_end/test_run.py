@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import jsonschema
@@ -85,9 +86,10 @@ def _wait_for_stage(parent: int) -> int:
     while time.monotonic() < deadline:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         for child in map(int, children):
-            if b"jobs.etl" in Path(f"/proc/{child}/cmdline").read_bytes():
-                time.sleep(0.5)
-                return child
+            with suppress(FileNotFoundError):  # it ended in between
+                if b"jobs.etl" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    time.sleep(0.5)
+                    return child
         time.sleep(0.01)
     raise AssertionError("no stage was started")
 

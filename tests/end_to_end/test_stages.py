@@ -267,9 +267,12 @@ def test_second_run_changes_nothing(line: Line) -> None:
 
 
 def test_idle_stages_import_nothing_heavy(line: Line) -> None:
-    """A stage that finds nothing to do has imported neither numpy nor a model's library nor MLflow."""
+    """A stage that finds nothing to do has imported neither numpy nor a model's library nor MLflow.
+
+    But drift, once a week, looks each time whether the newest claims are broken.
+    """
     heavy = "{'numpy', 'sklearn', 'xgboost', 'mlflow'}"
-    for stage in FOLLOWING:
+    for stage in ("train", "evaluate", "score"):
         script = (
             f"import sys, shared.job\nfrom jobs.{stage}.__main__ import work\n"
             f"def told(job):\n    said = work(job)\n    assert not {heavy} & set(sys.modules)\n    return said\n"

@@ -6,10 +6,13 @@ import numpy as np
 import polars as pl
 
 from jobs.score.predict import predict
+from jobs.score.reasons import Explainer
 from jobs.score.unscorable import NO_NUMBER, NOTHING_KNOWN, unscorable
 from shared.features import Feature
 from shared.model import Logistic, Model
 from shared.parts import Bins
+from shared.peers import Peers
+from tests import claims_factory
 
 
 def test_what_cannot_be_scored_says_why() -> None:
@@ -24,10 +27,11 @@ def test_claim_without_a_score_is_neither_flagged_nor_audited() -> None:
     features = (Feature("amount", ("amount",), "number"),)
     bins = Bins(edges=(10.0,))
     model = Model("logistic", features, (Logistic((bins,), ((0.0, 0.0, 1.0, -1.0),), (1.0,), 0.0),))
-    claims = pl.DataFrame({"claim_id": ["a", "b"], "draw": [0, 0], "amount": [5.0, None]})
-    flagged = predict(claims, model, 0.0, 1.0, 1)
+    claims = pl.DataFrame({"claim_id": ["a", "b"], "draw": [0, 0], "arm": "champion", "amount": [5.0, None]})
+    explainer = Explainer(features, claims_factory.contract(), Peers.of(claims, features, None))
+    flagged = predict(claims, model, 0.0, 1.0, explainer, 1)
     assert flagged.select("flagged", "audited", "unscorable").rows() == [
         (True, False, None),
         (False, False, NOTHING_KNOWN),
     ]
-    assert predict(claims, model, 2.0, 1.0, 1)["audited"].to_list() == [True, False]
+    assert predict(claims, model, 2.0, 1.0, explainer, 1)["audited"].to_list() == [True, False]
