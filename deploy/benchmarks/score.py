@@ -22,6 +22,7 @@ import psycopg
 from deploy.benchmarks import book
 from deploy.benchmarks.figure import Figure
 from deploy.local import embedded
+from shared.parts import UNKNOWN
 
 CLAIMS, MANY_CLAIMS, LEARNT = 1_000_000, 5_000_000, 100_000
 TRIALS = 3
@@ -139,7 +140,7 @@ def column(claims, name, sources, levels):
     if name.startswith("days from"):
         return (claims[sources[1]] - claims[sources[0]]).dt.days.to_numpy()
     if not levels:
-        return claims[sources[0]].astype(float).to_numpy()
+        return claims[sources[0]].astype(float).fillna({UNKNOWN}).to_numpy()
     values = claims[sources[0]].dt.day_name() if name.startswith("weekday of") else claims[sources[0]]
     codes = pandas.Categorical(values, categories=levels).codes
     return numpy.where((codes < 0) & values.notna(), 0, codes + 2)
