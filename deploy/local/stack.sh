@@ -10,9 +10,11 @@ image() { echo "${REGISTRY:+$REGISTRY/}claimsight/$1:${TAG:-dev}"; }
 start() { docker run --detach --init --read-only --tmpfs /tmp --cap-drop ALL --security-opt no-new-privileges \
     --network claimsight "$@" >/dev/null; }
 
-# What a stage in a container has to know; only this user may read the password.
+secret() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+# What a stage in a container has to know; only this user may read the password and the key.
 write_settings() {
-    password=$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')
+    password=$(secret 18)
     (umask 077 && cat >.env) <<EOF
 POSTGRES_PASSWORD=$password
 CLAIMSIGHT_DATABASE_URL=postgresql://postgres:$password@claimsight-postgres/postgres
@@ -20,6 +22,7 @@ CLAIMSIGHT_CONTRACT=/app/contracts/demo.toml
 CLAIMSIGHT_DROP=/drop
 CLAIMSIGHT_EVENTS=/state/events.jsonl
 CLAIMSIGHT_ARTIFACTS=/state/artifacts
+CLAIMSIGHT_PSEUDONYM_KEY=$(secret 32)
 MLFLOW_TRACKING_URI=sqlite:////state/mlflow.db
 EOF
     echo "stack: wrote .env"
