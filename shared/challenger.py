@@ -47,8 +47,8 @@ class Contender(Judged):
 def contender(database: Database, standing: Champion, as_of: datetime) -> Contender | None:
     """Look up the newest refused model that is newer than the champion and never was champion itself; None without."""
     found = database.rows(
-        "SELECT h.model_version, h.threshold, h.metrics, h.gates, h.as_of, m.family, m.artifact_uri, m.train_end, "
-        "m.judged_share FROM model_history h JOIN models m USING (model_version) "
+        "SELECT h.model_version AS version, h.threshold, h.metrics, h.gates, h.as_of AS refused_at, m.family, "
+        "m.artifact_uri, m.train_end, m.judged_share FROM model_history h JOIN models m USING (model_version) "
         "WHERE h.alias = 'refused' AND h.as_of <= %(as_of)s AND h.model_version > %(standing)s "
         # Judged on no claims, it has no threshold to flag by.
         "AND h.threshold IS NOT NULL AND NOT EXISTS (SELECT FROM model_history p WHERE p.alias = 'champion' "
@@ -59,14 +59,5 @@ def contender(database: Database, standing: Champion, as_of: datetime) -> Conten
     if not found:
         return None
     row = found[0]
-    return Contender(
-        row["model_version"],
-        row["family"],
-        row["artifact_uri"],
-        row["train_end"],
-        row["judged_share"],
-        row["threshold"],
-        row["metrics"],
-        row["as_of"],
-        all(gate["passed"] or gate["name"] in PROOF for gate in row["gates"]),
-    )
+    gates = row.pop("gates")
+    return Contender(**row, harmless=all(gate["passed"] or gate["name"] in PROOF for gate in gates))

@@ -64,24 +64,14 @@ class Champion(Judged):
 def champion(database: Database, as_of: datetime) -> Champion | None:
     """Look up the model that stands as champion, or None: nothing has been promoted yet."""
     found = database.rows(
-        "SELECT h.model_version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end, m.judged_share "
-        "FROM model_history h JOIN models m USING (model_version) WHERE h.alias = 'champion' AND h.as_of <= %s "
+        "SELECT h.model_version AS version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end, "
+        "m.judged_share FROM model_history h JOIN models m USING (model_version) "
+        "WHERE h.alias = 'champion' AND h.as_of <= %s "
         # By the clock first: a replay of an earlier day may have written the later entry.
         "ORDER BY h.as_of DESC, h.entry_id DESC LIMIT 1",
         [as_of],
     )
-    if not found:
-        return None
-    row = found[0]
-    return Champion(
-        row["model_version"],
-        row["family"],
-        row["artifact_uri"],
-        row["train_end"],
-        row["judged_share"],
-        row["threshold"],
-        row["metrics"],
-    )
+    return Champion(**found[0]) if found else None
 
 
 @dataclass(frozen=True)
