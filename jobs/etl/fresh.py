@@ -32,7 +32,7 @@ def fresh_rows(claims: pl.DataFrame, contract: Contract, file_id: int) -> Fresh 
     Parameters
     ----------
     claims : polars.DataFrame
-        As :func:`jobs.etl.clean.clean_claims` gives them.
+        As :func:`shared.clean.clean_claims` gives them.
     """
     if claims.is_empty():
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from jobs.etl.changes import shown
-from jobs.etl.clean import LONGEST_ID, Cleaned
 from jobs.etl.store import Feed
+from shared.clean import LONGEST_ID, Cleaned
 from shared.contract import Contract
 from shared.database import Database
 

@@ -14,7 +14,6 @@ from typing import Protocol
 
 import polars as pl
 
-from jobs.etl.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
 from jobs.etl.fresh import Fresh, Seen, fresh_rows
 from jobs.etl.levels import Levels
 from jobs.etl.persons import Persons
@@ -22,6 +21,7 @@ from jobs.etl.read import raw_rows
 from jobs.etl.rows import Batch
 from jobs.etl.store import Content, Feed, same, store
 from shared.ahead import ahead
+from shared.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
 from shared.contract import Contract
 from shared.database import Database, quoted
 from shared.job import Job

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from jobs.etl.cells import judge
-from jobs.etl.clean import outcome_columns
 from jobs.etl.rows import Batch
 from jobs.etl.store import Feed
+from shared.cells import judge
+from shared.clean import outcome_columns
 from shared.contract import Contract
 from shared.contract_parts import Column
 from shared.errors import ConfigError

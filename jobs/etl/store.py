@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from jobs.etl.clean import outcome_columns, reference_key
+from shared.clean import outcome_columns, reference_key
 from shared.contract import Contract, headers
 from shared.database import Database, quoted, reference_table
 

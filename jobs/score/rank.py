@@ -7,11 +7,11 @@ import json
 import numpy as np
 import polars as pl
 
-from jobs.score.reasons import REASONS, said
-from jobs.score.unscorable import unscorable
-from jobs.score.words import Value, Words, share, words_of
 from shared.anomaly import Anomaly
 from shared.contract import Contract
+from shared.reasons import REASONS, said
+from shared.unscorable import unscorable
+from shared.words import Value, Words, share, words_of
 
 
 def rank(claims: pl.DataFrame, model: Anomaly, contract: Contract) -> pl.DataFrame:

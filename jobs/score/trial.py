@@ -69,7 +69,7 @@ class Pair:
 
     def _settling(self) -> Decide:
         """Decide for the champion, and put each claim into an arm; into the challenger's only if that can decide."""
-        from jobs.score.predict import arms
+        from shared.predict import arms
 
         decide = self._deciding(self._standing, "champion")
         share: float | None = None
@@ -94,9 +94,9 @@ class Pair:
 
     def _deciding(self, judged: Judged, arm: Arm) -> Decide:
         # Most runs find nothing to score; numpy and the model are for those that do.
-        from jobs.score.predict import audit_share, predict
-        from jobs.score.reasons import Explainer
         from shared import peers
+        from shared.predict import audit_share, predict
+        from shared.reasons import Explainer
 
         model, threads = judged.model, self._job.settings.threads
         explainer = Explainer(model.features, self._job.contract, peers.load(judged.folder))

@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jobs.etl import csv_rows, json_rows, read
-from jobs.etl.clean import clean_claims, clean_outcomes
 from jobs.etl.read import UnreadableFileError
+from shared.clean import clean_claims, clean_outcomes
 from shared.contract_parts import POLARS_DTYPES, File
 from tests.factories import CLAIM, OUTCOMES, cells, contract, with_outcomes
 

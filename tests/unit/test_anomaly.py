@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from jobs.score.rank import rank
-from jobs.score.reasons import REASONS
 from jobs.train.histogram import Histograms, histograms
 from shared.anomaly import Anomaly, load
 from shared.errors import ModelError
+from shared.reasons import REASONS
 from tests import claims_factory
 from tests.claims_factory import ODD
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from jobs.etl.clean import clean_claims, clean_outcomes
+from shared.clean import clean_claims, clean_outcomes
 from shared.contract import Contract
 from shared.contract_parts import Column
 from tests.factories import CLAIM, cells, claims, contract, with_outcomes

@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.score.predict import predict
-from jobs.score.reasons import REASONS, Explainer
 from jobs.train.candidates import Candidate
 from jobs.train.fit import Fitter
 from shared.draws import Arm
 from shared.features import features_of, values
 from shared.model import Model
 from shared.peers import Peers
+from shared.predict import predict
+from shared.reasons import REASONS, Explainer
 from tests import claims_factory
 
 CLAIMS = claims_factory.claims(600)

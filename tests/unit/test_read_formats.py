@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 from jobs.etl import gzip_stream, json_rows, parquet_rows, read
-from jobs.etl.clean import clean_claims
 from jobs.etl.read import UnreadableFileError
+from shared.clean import clean_claims
 from shared.contract_parts import File
 from tests.factories import CLAIM, contract
 

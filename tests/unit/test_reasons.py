@@ -13,8 +13,6 @@ import polars as pl
 import pytest
 import xgboost
 
-from jobs.score.reasons import Explainer, sentence
-from jobs.score.words import words_of
 from jobs.train.candidates import Candidate
 from jobs.train.fit import Fitter
 from shared.contract import load
@@ -26,6 +24,8 @@ from shared.past import past_of
 from shared.peers import LEAST_PEERS, PEERS, Peers, kind_of, unusual
 from shared.peers import load as load_peers
 from shared.profile import Profile
+from shared.reasons import Explainer, sentence
+from shared.words import words_of
 from tests import claims_factory
 from tests.claims_factory import ODD
 from tests.factories import ROOT

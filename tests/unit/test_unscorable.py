@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from jobs.score.predict import predict
-from jobs.score.reasons import Explainer
-from jobs.score.unscorable import NO_NUMBER, NOTHING_KNOWN, unscorable
 from shared.features import Feature
 from shared.model import Logistic, Model
 from shared.parts import Bins
 from shared.peers import Peers
+from shared.predict import predict
+from shared.reasons import Explainer
+from shared.unscorable import NO_NUMBER, NOTHING_KNOWN, unscorable
 from tests import claims_factory
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from shlex import quote
 from typing import NoReturn
 
-from jobs.etl.clean import clean_claims
 from jobs.etl.discover.draft import Draft, Table, draft
 from jobs.etl.discover.facts import Cells, facts_of
 from jobs.etl.discover.roles import ID_SHARE, Guess, Parts, guess_parts
 from jobs.etl.discover.sample import Sample, as_text, count_distinct, take
+from shared.clean import clean_claims
 from shared.contract import Contract, load
 from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode
 from shared.pseudonyms import Pseudonyms

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from jobs.score.words import Value, Words, share, words_of
 from shared.contract import Contract
 from shared.features import Feature, Floats
 from shared.peers import Peers, Places, kind_of, unusual
+from shared.words import Value, Words, share, words_of
 
 REASONS = 3
 EVERYONE = "all claims"

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 import polars as pl
 
-from jobs.etl.cells import Judged, judge, verdict, within_calendar
+from shared.cells import Judged, judge, verdict, within_calendar
 from shared.contract import Contract, headers
 from shared.contract_parts import POLARS_DTYPES, Column, Derived, Outcomes, Reference
 from shared.pseudonyms import Pseudonyms

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from jobs.score.reasons import Explainer
-from jobs.score.unscorable import unscorable
 from shared.draws import DRAWS, Arm
 from shared.model import Model
+from shared.reasons import Explainer
+from shared.unscorable import unscorable
 
 AUDIT_OF_CAPACITY = 0.1
 """Share of the review capacity that goes to claims nobody suspects: only so can recall be known."""
