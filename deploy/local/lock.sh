@@ -6,7 +6,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-groups="etl train evaluate score drift dask run dev mlflow-server audit uv"
+groups="etl train evaluate score drift console web dask run dev mlflow-server audit uv"
 
 compile() {
     output=$1
