@@ -14,7 +14,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from .release import FOLDER, Deployment, Release, from_json
+from .release import FOLDER, TEMPLATES, Deployment, Release, from_json
 
 POLL = 5.0
 """Seconds between two looks at a stack."""
@@ -51,14 +51,14 @@ class Account:
 
     def __init__(self, environment: str, client: Callable[[str], Any]) -> None:
         self.environment = environment
-        self._client = client
+        self.client = client
 
     # Stacks
 
     def stack(self, name: str) -> dict[str, Any] | None:
         """A stack of the environment (``data``, ``jobs``, …), or one by its ARN; None if there is none."""
         try:
-            found: list[dict[str, Any]] = self._client("cloudformation").describe_stacks(StackName=self._full(name))[
+            found: list[dict[str, Any]] = self.client("cloudformation").describe_stacks(StackName=self._full(name))[
                 "Stacks"
             ]
         except ClientError as error:
@@ -79,7 +79,7 @@ class Account:
         """Template that a stack was last deployed with; empty if there is no stack."""
         if self.stack(name) is None:
             return ""
-        answer = self._client("cloudformation").get_template(StackName=self._full(name), TemplateStage="Original")
+        answer = self.client("cloudformation").get_template(StackName=self._full(name), TemplateStage="Original")
         body = answer["TemplateBody"]
         return body if isinstance(body, str) else json.dumps(body)
 
@@ -87,9 +87,7 @@ class Account:
         """Physical ids of a stack's resources of one type."""
         if self.stack(name) is None:
             return []
-        pages = (
-            self._client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self._full(name))
-        )
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self._full(name))
         return [
             found["PhysicalResourceId"]
             for page in pages
@@ -99,12 +97,12 @@ class Account:
 
     def declared(self, template: Template) -> dict[str, str | None]:
         """A template's parameters with their defaults, None where there is none; raises what AWS has against it."""
-        answer = self._client("cloudformation").validate_template(**template.source)
+        answer = self.client("cloudformation").validate_template(**template.source)
         return {found["ParameterKey"]: found.get("DefaultValue") for found in answer["Parameters"]}
 
     def deploy(self, name: str, template: Template, parameters: Mapping[str, str], tags: Mapping[str, str]) -> str:
         """Begin to make or update a stack; its ARN, or nothing if it is so already."""
-        cloudformation = self._client("cloudformation")
+        cloudformation = self.client("cloudformation")
         asked = self._change(name, template, parameters, tags)
         if self.stack(name) is None:
             # One that cannot be made leaves nothing behind that keeps the next attempt from making it.
@@ -120,7 +118,7 @@ class Account:
         self, name: str, template: Template, parameters: Mapping[str, str], tags: Mapping[str, str]
     ) -> list[dict[str, Any]]:
         """What CloudFormation says it would change: a change set that is made, read and removed."""
-        cloudformation = self._client("cloudformation")
+        cloudformation = self.client("cloudformation")
         change = {"StackName": self._full(name), "ChangeSetName": f"look-{int(time.time())}"}
         new = self.stack(name) is None
         cloudformation.create_change_set(
@@ -160,7 +158,7 @@ class Account:
     def _reasons(self, name: str) -> list[str]:
         """What failed in the newest operation, the first first; what was cancelled because of it is left out."""
         reasons = []
-        for event in self._client("cloudformation").describe_stack_events(StackName=self._full(name))["StackEvents"]:
+        for event in self.client("cloudformation").describe_stack_events(StackName=self._full(name))["StackEvents"]:
             reason = event.get("ResourceStatusReason", "")
             if event["ResourceStatus"].endswith("FAILED") and "cancelled" not in reason:
                 reasons.append(f"{event['LogicalResourceId']}: {reason}")
@@ -171,8 +169,8 @@ class Account:
     def _change(
         self, name: str, template: Template, parameters: Mapping[str, str], tags: Mapping[str, str]
     ) -> dict[str, Any]:
-        # On a laptop as in the pipeline CloudFormation changes the jobs by a role of its own, once there is one.
-        role = self.outputs("delivery").get("StackRole") if name == "jobs" else None
+        # On a laptop as in the pipeline CloudFormation deploys releases by a role of its own, once there is one.
+        role = self.outputs("delivery").get("StackRole") if name in TEMPLATES else None
         return {
             **({"RoleARN": role} if role else {}),
             "StackName": self._full(name),
@@ -203,17 +201,18 @@ class Account:
 
     def read(self, key: str) -> bytes:
         """An object of the artifact bucket."""
-        body: bytes = self._client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        body: bytes = self.client("s3").get_object(Bucket=self.bucket, Key=key)["Body"].read()
         return body
 
-    def keep(self, release: Release, template: str, launcher: bytes) -> None:
+    def keep(self, release: Release, templates: Mapping[str, bytes], launcher: bytes) -> None:
         """Store a release; its description comes last, so that what is described is there."""
-        for key, body in (
-            (release.launcher_key, launcher),
-            (release.template_key, template.encode()),
-            (f"{release.folder}/release.json", release.to_json().encode()),
-        ):
-            self._client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
+        parts = {
+            release.launcher_key: launcher,
+            **{release.template_key(name): template for name, template in templates.items()},
+            f"{release.folder}/release.json": release.to_json().encode(),
+        }
+        for key, body in parts.items():
+            self.client("s3").put_object(Bucket=self.bucket, Key=key, Body=body)
 
     def release(self, identity: str) -> Release:
         """A stored release.
@@ -235,10 +234,10 @@ class Account:
         keys = self._keys(f"{FOLDER}/")
         return sorted(key.split("/")[1] for key in keys if key.endswith("/release.json"))
 
-    def template_of(self, release: Release) -> Template:
-        """The template of the jobs that a release has."""
-        url = f"{self._client('s3').meta.endpoint_url}/{self.bucket}/{release.template_key}"
-        return Template(self.read(release.template_key).decode(), url)
+    def template_of(self, release: Release, name: str) -> Template:
+        """One of the templates that a release has."""
+        key = release.template_key(name)
+        return Template(self.read(key).decode(), f"{self.client('s3').meta.endpoint_url}/{self.bucket}/{key}")
 
     def launcher_sha256(self, release: Release) -> str:
         """Digest of the zip as it lies there."""
@@ -250,10 +249,10 @@ class Account:
             release.id,
             release.git_sha,
             datetime.now(UTC).isoformat(timespec="microseconds"),  # the key by which they are in order
-            self._client("sts").get_caller_identity()["Arn"],
+            self.client("sts").get_caller_identity()["Arn"],
         )
         body = json.dumps(asdict(deployment)).encode()
-        self._client("s3").put_object(Bucket=self.bucket, Key=deployment.key, Body=body)
+        self.client("s3").put_object(Bucket=self.bucket, Key=deployment.key, Body=body)
         return deployment
 
     def deployments(self) -> list[Deployment]:
@@ -261,25 +260,25 @@ class Account:
         return [Deployment(**json.loads(self.read(key))) for key in sorted(self._keys("deployments/"))]
 
     def _keys(self, prefix: str) -> list[str]:
-        pages = self._client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        pages = self.client("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
         return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
     # Images
 
     def registry(self) -> tuple[str, str]:
         """The account's image registry, as ``docker login`` wants it, and its password (user ``AWS``)."""
-        (given,) = self._client("ecr").get_authorization_token()["authorizationData"]
+        (given,) = self.client("ecr").get_authorization_token()["authorizationData"]
         password = base64.b64decode(given["authorizationToken"]).decode().partition(":")[2]
         return given["proxyEndpoint"].partition("://")[2], password
 
-    def image(self, stage: str, tag: str) -> str:
-        """The image of a stage by its digest, found by its tag: ``repository@sha256:…``."""
-        repository = f"claimsight-{self.environment}/{stage}"
-        ecr = self._client("ecr")
-        uri = ecr.describe_repositories(repositoryNames=[repository])["repositories"][0]["repositoryUri"]
+    def image(self, name: str, tag: str) -> str | None:
+        """An image by its digest, found by its tag: ``repository@sha256:…``; None if it was not pushed."""
+        repository = f"claimsight-{self.environment}/{name}"
         found = self._images(repository, {"imageTag": tag})
         if not found:
-            raise RolloutError(f"{repository} has no image {tag}: push it first")
+            return None
+        ecr = self.client("ecr")
+        uri = ecr.describe_repositories(repositoryNames=[repository])["repositories"][0]["repositoryUri"]
         return f"{uri}@{found[0]['imageDigest']}"
 
     def has_image(self, image: str) -> bool:
@@ -289,7 +288,7 @@ class Account:
 
     def _images(self, repository: str, wanted: Mapping[str, str]) -> list[dict[str, Any]]:
         try:
-            answer = self._client("ecr").describe_images(repositoryName=repository, imageIds=[wanted])
+            answer = self.client("ecr").describe_images(repositoryName=repository, imageIds=[wanted])
         except ClientError as error:
             if error.response["Error"]["Code"] in ("ImageNotFoundException", "RepositoryNotFoundException"):
                 return []
@@ -301,7 +300,7 @@ class Account:
     def role(self, name: str) -> list[str]:
         """Services that may assume a role; none if there is no such role."""
         try:
-            role = self._client("iam").get_role(RoleName=name)["Role"]
+            role = self.client("iam").get_role(RoleName=name)["Role"]
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchEntity", "NoSuchEntityException"):
                 return []
@@ -313,7 +312,7 @@ class Account:
     def has_secret(self, arn: str) -> bool:
         """Whether a secret is there, and not about to be deleted."""
         try:
-            return "DeletedDate" not in self._client("secretsmanager").describe_secret(SecretId=arn)
+            return "DeletedDate" not in self.client("secretsmanager").describe_secret(SecretId=arn)
         except ClientError as error:
             if error.response["Error"]["Code"] == "ResourceNotFoundException":
                 return False
@@ -321,14 +320,14 @@ class Account:
 
     def has_log_group(self, name: str) -> bool:
         """Whether a log group is there."""
-        found = self._client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
+        found = self.client("logs").describe_log_groups(logGroupNamePrefix=name)["logGroups"]
         return any(group["logGroupName"] == name for group in found)
 
     def has_deployment_group(self) -> bool:
         """Whether CodeDeploy has what shifts the launcher's alias."""
         name = f"claimsight-{self.environment}"
         try:
-            self._client("codedeploy").get_deployment_group(applicationName=name, deploymentGroupName=name)
+            self.client("codedeploy").get_deployment_group(applicationName=name, deploymentGroupName=name)
         except ClientError as error:
             if error.response["Error"]["Code"].endswith("DoesNotExistException"):
                 return False
@@ -339,7 +338,7 @@ class Account:
 
     def live(self) -> dict[str, str] | None:
         """What runs: environment of the version that the alias names, with ``VERSION`` and ``SINCE``; None at first."""
-        functions = self._client("lambda")
+        functions = self.client("lambda")
         name = f"claimsight-{self.environment}-launcher"
         try:
             version = functions.get_alias(FunctionName=name, Name="live")["FunctionVersion"]
@@ -352,12 +351,12 @@ class Account:
 
     def image_of(self, definition: str) -> str:
         """Image of a task definition's container."""
-        found = self._client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
+        found = self.client("ecs").describe_task_definition(taskDefinition=definition)["taskDefinition"]
         return str(found["containerDefinitions"][0]["image"])
 
     def rehearse(self) -> list[str]:
         """Run the rehearsal where CodeDeploy does not: its problems."""
-        answer = self._client("lambda").invoke(FunctionName=f"claimsight-{self.environment}-smoke", Payload=b"{}")
+        answer = self.client("lambda").invoke(FunctionName=f"claimsight-{self.environment}-smoke", Payload=b"{}")
         said = json.loads(answer["Payload"].read())
         if "FunctionError" in answer:
             return [str(said.get("errorMessage", "the rehearsal crashed"))]
@@ -365,7 +364,7 @@ class Account:
 
     def announce(self, release: Release) -> None:
         """Tell the launcher that a release was deployed."""
-        answer = self._client("events").put_events(
+        answer = self.client("events").put_events(
             Entries=[
                 {
                     "EventBusName": f"claimsight-{self.environment}",

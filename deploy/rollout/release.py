@@ -1,4 +1,4 @@
-"""A release: five images by digest, the launcher's zip and the template that go with them, made of one commit."""
+"""A release: images by digest, the launcher's zip and the templates that go with them, made of one commit."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from shared.choreography import STAGES
-
 FOLDER = "releases"
 """Where in the artifact bucket releases are."""
+CONSOLE = "console"
+"""Its image, and the stack of its service."""
+TEMPLATES = ("jobs", CONSOLE, f"{CONSOLE}-delivery")
+"""Those that a release has of its own, in the order in which their stacks are deployed."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Release:
     created : str
         ISO 8601, UTC.
     images : Mapping
-        Stage to ``repository@sha256:…``.
+        Stage, or ``console``, to ``repository@sha256:…``; releases before there was a console have none of it.
     contracts : tuple of str
         Lines of business whose contracts are in the images.
     launcher_sha256 : str
@@ -51,17 +53,25 @@ class Release:
         return f"{self.folder}/launcher.zip"
 
     @property
-    def template_key(self) -> str:
-        """Object that is the template of the jobs, as it was then."""
-        return f"{self.folder}/jobs.yaml"
+    def templates(self) -> tuple[str, ...]:
+        """Names of its templates."""
+        return TEMPLATES if CONSOLE in self.images else TEMPLATES[:1]
+
+    def template_key(self, name: str) -> str:
+        """Object that is one of its templates, as it was then.
+
+        >>> Release("r1", "", "", {}, (), "").template_key("jobs")
+        'releases/r1/jobs.yaml'
+        """
+        return f"{self.folder}/{name}.yaml"
 
     def to_json(self) -> str:
         """As it lies in the bucket."""
         return json.dumps(asdict(self), indent=2)
 
     def parameters(self, bucket: str) -> dict[str, str]:
-        """What it says to the template of the jobs, but for its name."""
-        images = {f"Image{stage.title()}": self.images[stage] for stage in STAGES}
+        """What it says to its templates, but for its name."""
+        images = {f"Image{name.title()}": image for name, image in self.images.items()}
         return {**images, "LauncherBucket": bucket, "LauncherKey": self.launcher_key}
 
 

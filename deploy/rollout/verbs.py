@@ -16,7 +16,8 @@ from deploy.launcher.pack import digest, pack
 from shared.choreography import STAGES
 
 from .account import Account, RolloutError, Template
-from .release import Release, differences, id_of, name_of, previous, read_parameters
+from .console import Console
+from .release import CONSOLE, Release, differences, id_of, name_of, previous, read_parameters
 from .verify import verify
 
 ROOT = Path(__file__).parents[2]
@@ -65,20 +66,25 @@ def provision(context: Context, stacks: tuple[str, ...]) -> None:
 
 
 def record(context: Context, tag: str, git_sha: str) -> None:
-    """Make a release of the images that were pushed under a tag, and of this working copy's launcher and template."""
+    """Make a release of the images that were pushed under a tag, and of this working copy's launcher and templates."""
     identity = tag.removeprefix("release-")
     packed = pack()
+    pushed = {name: context.account.image(name, tag) for name in (*STAGES, CONSOLE)}
+    if missing := [stage for stage in STAGES if pushed[stage] is None]:
+        repositories = (f"claimsight-{context.account.environment}/{stage}" for stage in missing)
+        raise RolloutError(*(f"{repository} has no image {tag}: push it first" for repository in repositories))
     release = Release(
         identity,
         git_sha,
         datetime.now(UTC).isoformat(timespec="seconds"),
-        {stage: context.account.image(stage, tag) for stage in STAGES},
+        {name: image for name, image in pushed.items() if image is not None},
         tuple(sorted(path.stem for path in (ROOT / "contracts").glob("*.toml"))),
         digest(packed),
     )
     print(release.to_json())
     if not context.dry_run:
-        context.account.keep(release, (TEMPLATES / "jobs.yaml").read_text(), packed)
+        templates = {name: (TEMPLATES / f"{name}.yaml").read_bytes() for name in release.templates}
+        context.account.keep(release, templates, packed)
 
 
 def promote(context: Context, source: Account, identity: str) -> None:
@@ -94,8 +100,8 @@ def promote(context: Context, source: Account, identity: str) -> None:
             command = ["docker", "buildx", "imagetools", "create", "--tag", f"{there}:release-{identity}", image]
             subprocess.run(command, check=True)
     if not context.dry_run:
-        template = source.read(release.template_key).decode()
-        context.account.keep(replace(release, images=images), template, source.read(release.launcher_key))
+        templates = {name: source.read(release.template_key(name)) for name in release.templates}
+        context.account.keep(replace(release, images=images), templates, source.read(release.launcher_key))
 
 
 def check(context: Context, identity: str) -> None:
@@ -106,9 +112,9 @@ def check(context: Context, identity: str) -> None:
     NotVerifiedError
         With all that has to be mended.
     """
-    release, template, parameters, _ = _prepared(context, identity)
+    release, stacks = _release(context, identity)
     problems = []
-    for finding in verify(context.account, release, template, parameters, code_deploy=context.code_deploy):
+    for finding in verify(context.account, release, stacks, code_deploy=context.code_deploy):
         print(f"{'no' if finding.problem else 'ok':3} {finding.question}{finding.problem and ': '}{finding.problem}")
         problems += [f"{finding.question}: {finding.problem}"] if finding.problem else []
     if problems:
@@ -116,45 +122,67 @@ def check(context: Context, identity: str) -> None:
 
 
 def diff(context: Context, identity: str) -> None:
-    """Show what a release would change: parameters, template and, unless dry, CloudFormation's own word."""
-    release, template, parameters, tags = _prepared(context, identity)
-    for line in differences(context.account.parameters("jobs"), parameters):
-        print(line)
-    before = context.account.template("jobs")
-    for line in difflib.unified_diff(
-        before.splitlines(), template.text.splitlines(), "deployed", release.id, lineterm="", n=1
-    ):
-        print(line)
-    if not context.dry_run:
-        _print_preview(context, "jobs", template, parameters, tags)
+    """Show what a release would change: parameters, templates and, unless dry, CloudFormation's own word."""
+    release, stacks = _release(context, identity)
+    _, tags = context.configuration()
+    for name, (template, parameters) in stacks.items():
+        for line in differences(context.account.parameters(name), parameters):
+            print(line)
+        before = context.account.template(name)
+        for line in difflib.unified_diff(
+            before.splitlines(), template.text.splitlines(), f"deployed {name}", release.id, lineterm="", n=1
+        ):
+            print(line)
+        if not context.dry_run:
+            _print_preview(context, name, template, parameters, tags)
 
 
 def rollout(context: Context, identity: str) -> None:
-    """Deploy a release: verify, update the stack, wait, write it down, tell the launcher.
+    """Deploy a release: verify, update the stacks, wait, write it down, tell the launcher; at last the console.
 
     Raises
     ------
     RolloutError
-        Not verified, or the stack went back to what it was, or the first rehearsal failed.
+        Not verified, or a stack went back to what it was, or the first rehearsal failed, or the console's check.
     """
     check(context, identity)
-    release, template, parameters, tags = _prepared(context, identity)
-    account = context.account
+    release, stacks = _release(context, identity)
     if context.dry_run:
-        print(f"would deploy {parameters['Release']}")
+        print(f"would deploy {', '.join(stacks)} of {release.id}")
         return
-    first = account.stack("jobs") is None
-    begun = account.deploy("jobs", template, parameters, tags)
-    if not begun:
+    _, tags = context.configuration()
+    account = context.account
+    (template, parameters), first = stacks.pop("jobs"), account.stack("jobs") is None
+    if begun := account.deploy("jobs", template, parameters, tags):
+        print(f"{parameters['Release']}: {account.wait(begun)}")
+        # A first alias shifts from nowhere, so CodeDeploy has no part in it; nor has it where it does not exist.
+        if (first or not context.code_deploy) and (problems := account.rehearse()):
+            raise RolloutError(f"{release.id} is deployed, and its rehearsal failed", *problems)
+        account.note(release)
+        account.announce(release)
+        print(f"{release.id} runs; train starts")
+    else:
         print(f"{release.id} runs already, with these parameters")
-        return
-    print(f"{parameters['Release']}: {account.wait(begun)}")
-    # A first alias shifts from nowhere, so CodeDeploy has no part in it; nor has it where it does not exist.
-    if (first or not context.code_deploy) and (problems := account.rehearse()):
-        raise RolloutError(f"{release.id} is deployed, and its rehearsal failed", *problems)
-    account.note(release)
-    account.announce(release)
-    print(f"{release.id} runs; train starts")
+    if stacks:
+        _rollout_console(context, stacks, tags)
+
+
+def _rollout_console(
+    context: Context, stacks: Mapping[str, tuple[Template, dict[str, str]]], tags: Mapping[str, str]
+) -> None:
+    """Bring up the console of a release beside the one that serves, have it checked, and lead people to it."""
+    account, console = context.account, Console(context.account)
+    first = account.stack(CONSOLE) is None
+    for name, (template, parameters) in stacks.items():
+        begun = account.deploy(name, template, parameters, tags)
+        print(f"{name}: {account.wait(begun) if begun else 'as it should be'}")
+    revision = account.outputs(CONSOLE)["Task"]
+    with console.open(int(stacks[CONSOLE][1]["ConsoleTasks"]), stay=first):
+        if console.revision() != revision:
+            console.shift(revision)
+        elif problems := console.check():  # the first one shifts from nowhere, as the launcher's does
+            raise RolloutError("the console is deployed, and its check failed", *problems)
+    print(f"console: {revision.rpartition('/')[2]} serves")
 
 
 def rollback(context: Context) -> None:
@@ -204,8 +232,10 @@ def status(context: Context) -> None:
     for stage, image in _images(context, live).items():
         print(f"{stage:8} {image}")
     newest = account.releases()[-1]
-    release, _, parameters, _ = _prepared(context, newest)
-    changes = differences(account.parameters("jobs"), parameters)
+    release, stacks = _release(context, newest)
+    changes = [
+        line for name, (_, parameters) in stacks.items() for line in differences(account.parameters(name), parameters)
+    ]
     print(f"newest   {newest}, commit {release.git_sha}")
     for line in changes or ["nothing would change"]:
         print(f"         {line}")
@@ -222,16 +252,24 @@ def _images(context: Context, live: Mapping[str, str]) -> dict[str, str]:
     return {stage: context.account.image_of(definition) for stage, definition in json.loads(live["TASKS"]).items()}
 
 
-def _prepared(context: Context, identity: str) -> tuple[Release, Template, dict[str, str], dict[str, str]]:
-    """A release with its template, and the parameters and tags that it is to be deployed with."""
-    identity = identity or (context.account.releases() or [""])[-1]
-    release = context.account.release(identity)
-    template = context.account.template_of(release)
-    configured, tags = context.configuration()
-    own = {"Environment": context.account.environment, **release.parameters(context.account.bucket)}
-    parameters = _declared(context, template, {**configured, **own, "Release": ""})
+def _release(context: Context, identity: str) -> tuple[Release, dict[str, tuple[Template, dict[str, str]]]]:
+    """A release, and of each stack to be deployed, in order, template and parameters: jobs, and a console if wanted."""
+    account = context.account
+    identity = identity or (account.releases() or [""])[-1]
+    release = account.release(identity)
+    configured, _ = context.configuration()
+    own = {"Environment": account.environment, **release.parameters(account.bucket), "Release": ""}
+    names = release.templates[:1]
+    if configured.get("ConsoleCertificate") and context.code_deploy:
+        names = release.templates
+        own["Serving"] = Console(account).serving()
+    stacks = {}
+    for name in names:
+        template = account.template_of(release, name)
+        stacks[name] = template, _declared(context, template, {**configured, **own})
+    template, parameters = stacks["jobs"]
     parameters["Release"] = name_of(release, template.text, parameters)
-    return release, template, parameters, tags
+    return release, stacks
 
 
 def _declared(context: Context, template: Template, parameters: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from deploy.template import parse
 from shared.choreography import RULES
 
 from .account import Account, Template
-from .release import Release
+from .release import CONSOLE, Release
 
 UPDATABLE = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_COMPLETE")
 RATE = re.compile(r"rate\((1 (minute|hour|day)|[1-9]\d* (minutes|hours|days))\)")
@@ -30,7 +30,11 @@ class Finding:
 
 
 def verify(
-    account: Account, release: Release, template: Template, parameters: Mapping[str, str], *, code_deploy: bool = True
+    account: Account,
+    release: Release,
+    stacks: Mapping[str, tuple[Template, Mapping[str, str]]],
+    *,
+    code_deploy: bool = True,
 ) -> Iterator[Finding]:
     """Ask whether a release could be deployed.
 
@@ -38,10 +42,9 @@ def verify(
     ----------
     account : Account
     release : Release
-    template : Template
-        That of the jobs, as the release has it.
-    parameters : Mapping
-        All that the template is going to get.
+    stacks : Mapping
+        By the name of each stack to be deployed, ``jobs`` the first: its template, as the release has it, and all
+        parameters that this is going to get.
     code_deploy : bool
         Whether there has to be a deployment group; false where there is no CodeDeploy.
 
@@ -50,15 +53,19 @@ def verify(
     Finding
         As each is known.
     """
-    for stack in ("data", "jobs"):
+    for stack in ("data", *stacks):
         yield _stack(account, stack)
-    yield _template(account, template, parameters)
+    for name, (template, parameters) in stacks.items():
+        yield _template(account, name, template, parameters)
+    template, parameters = stacks["jobs"]
     for stage, image in release.images.items():
         found = account.has_image(image)
         yield Finding(f"image of {stage}", "" if found else f"{image} is not in the registry: push or promote it")
     yield _launcher(account, release)
     yield _contracts(release, parameters)
     yield _schedules(template.text)
+    if CONSOLE in stacks:
+        yield _console(account, release, stacks[CONSOLE][1])
     for name, value in account.outputs("data").items():
         if SECRET.match(value):
             found = account.has_secret(value)
@@ -81,7 +88,7 @@ def _stack(account: Account, name: str) -> Finding:
     question = f"stack {name}"
     stack = account.stack(name)
     if stack is None:
-        return Finding(question, "" if name == "jobs" else "it is not there yet: provision comes first")
+        return Finding(question, "it is not there yet: provision comes first" if name == "data" else "")
     status = stack["StackStatus"]
     if status in UPDATABLE:
         return Finding(question)
@@ -89,9 +96,17 @@ def _stack(account: Account, name: str) -> Finding:
     return Finding(question, f"it is in {status}: {advice}")
 
 
-def _template(account: Account, template: Template, parameters: Mapping[str, str]) -> Finding:
-    missing = sorted(name for name in account.declared(template) if name not in parameters)
-    return Finding("template", f"it wants {', '.join(missing)}" if missing else "")
+def _template(account: Account, name: str, template: Template, parameters: Mapping[str, str]) -> Finding:
+    missing = sorted(parameter for parameter in account.declared(template) if parameter not in parameters)
+    return Finding(f"template of {name}", f"it wants {', '.join(missing)}" if missing else "")
+
+
+def _console(account: Account, release: Release, parameters: Mapping[str, str]) -> Finding:
+    line = parameters.get("ConsoleLine")
+    problems = [] if line in release.contracts else [f"the images have no contract for {line}"]
+    if not account.parameters("data").get("ConsoleCidr"):
+        problems.append("nobody reaches it: set ConsoleCidr, and provision the stack `data`")
+    return Finding("console", "; ".join(problems))
 
 
 def _launcher(account: Account, release: Release) -> Finding:

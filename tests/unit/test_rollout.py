@@ -363,4 +363,4 @@ def test_a_promoted_release_is_the_same(
     }
     assert all("/claimsight-prod/" in image for image in release.images.values())
     assert there.launcher_sha256(release) == release.launcher_sha256
-    assert there.read(release.template_key) == here.read(release.template_key)
+    assert there.read(release.template_key("jobs")) == here.read(release.template_key("jobs"))
