@@ -20,7 +20,7 @@ fi
 : "${BUILD:=sh deploy/push.sh}"
 
 export TAG="release-$RELEASE" REPOSITORY="claimsight-$environment" GIT_SHA="$commit"
-$BUILD "$environment" etl train evaluate score drift mlflow
+$BUILD "$environment" etl train evaluate score drift console mlflow
 mkdir -p .claimsight
 $python -m deploy.rollout record --env "$environment" --tag "$TAG" --git-sha "$commit" >.claimsight/release.json
 echo "release: $RELEASE"

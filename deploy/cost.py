@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from deploy.sizes import SIZES, Size
+from deploy.sizes import CONSOLE, SIZES, Size
 from deploy.template import load, settings
 from shared.choreography import RULES, Stage
 
@@ -57,6 +57,8 @@ DROP_AND_MODELS_GB, IMAGES_GB = 5.0, 5.0
 LOG_GB_A_RUN = 0.0001
 METRICS: Mapping[Stage, int] = {"etl": 5, "train": 5, "evaluate": 5, "score": 12, "drift": 8}
 """Of a run, by `shared.emf`: five of each stage, and its own."""
+LCU = 0.1
+"""Of a load balancer's capacity unit, assumed: a team's clicks, and the claims that a system sends now and then."""
 POLLS = 5 * MONTH.total_seconds() / 20
 """Lambda asks a queue with five connections, each of which waits up to 20 s."""
 
@@ -115,10 +117,59 @@ def compute(counts: Mapping[Stage, float], seconds: Mapping[Stage, float], price
     return sum(count * billed(seconds[stage]) / 3600 * an_hour(SIZES[stage], prices) for stage, count in counts.items())
 
 
+def open_hours(parameters: Mapping[str, str]) -> float:
+    """Hours a month in which the console has tasks.
+
+    >>> open_hours({"ConsoleHours": "always"})
+    730.0
+    >>> round(open_hours({"ConsoleHours": "weekdays", "ConsoleOpens": "7", "ConsoleCloses": "19"}))
+    261
+    """
+    if parameters["ConsoleHours"] == "always":
+        return MONTH / timedelta(hours=1)
+    return 5 * WEEKS * (int(parameters["ConsoleCloses"]) - int(parameters["ConsoleOpens"]))
+
+
+def console_bill(parameters: Mapping[str, str], template: Any, prices: Mapping[str, Any]) -> list[Item]:
+    """Estimate each line of what a console adds.
+
+    Parameters
+    ----------
+    parameters : Mapping
+        Those of the environment.
+    template : dict
+        That of the console.
+    prices : Mapping
+        The region's table of ``prices.toml``.
+    """
+    hours, tasks = MONTH / timedelta(hours=1), int(parameters["ConsoleTasks"])
+    task_hours = tasks * open_hours(parameters)
+    # One address in each zone, where it faces the internet.
+    addresses = 2 if parameters["ConsoleAccess"] == "internet-facing" else 0
+    balancer = hours * (prices["load_balancer_hour"] + addresses * prices["public_ipv4_hour"])
+    kinds = Counter(resource["Type"] for resource in template["Resources"].values())
+    kept = kinds["AWS::SecretsManager::Secret"] * prices["secret_month"]
+    kept += kinds["AWS::CloudWatch::Alarm"] * prices["alarm_month"]
+    return [
+        Item(
+            "console",
+            f"{tasks} task{'s' * (tasks > 1)}, {open_hours(parameters):.0f} h a month, and a public address each",
+            task_hours * (an_hour(CONSOLE, prices) + prices["public_ipv4_hour"]),
+        ),
+        Item(
+            "its load balancer",
+            f"{parameters['ConsoleAccess']}, {LCU:g} of a capacity unit assumed",
+            balancer + hours * LCU * prices["lcu_hour"],
+            balancer,
+        ),
+        Item("its secret and alarms", f"at {prices['secret_month']} and {prices['alarm_month']} USD", kept, kept),
+    ]
+
+
 def bill(
     parameters: Mapping[str, str], data: Any, jobs: Any, seconds: Mapping[Stage, float], prices: Mapping[str, Any]
 ) -> list[Item]:
-    """Estimate each line.
+    """Estimate each line, but for those of a console.
 
     Parameters
     ----------
@@ -215,9 +266,17 @@ def main() -> None:
         sys.exit(f"no prices for {asked.region}; add a table to deploy/prices.toml (there: {', '.join(tables)})")
     prices, known = tables[asked.region], measured(SUMMARY)
     seconds = {**SECONDS, **known}
-    items = bill(settings(asked.environment), load("data"), load("jobs"), seconds, prices)
+    given = settings(asked.environment)
+    items, pages = (
+        bill(given, load("data"), load("jobs"), seconds, prices),
+        console_bill(given, load("console"), prices),
+    )
+    wanted = bool(given["ConsoleCertificate"])
     console = Console(highlight=False)
-    console.print(_table(asked.environment, asked.region, items))
+    console.print(_table(asked.environment, asked.region, [*items, *(pages if wanted else ())]))
+    if not wanted:
+        more, idle = sum(item.usd for item in pages), sum(item.idle for item in pages)
+        console.print(f"A console (ConsoleCertificate) would be {more:.2f} USD a month more, {idle:.2f} of it idle.")
     for stage in SIZES:
         told = "mean of the last local run" if stage in known else "assumed"
         console.print(f"  {stage}: {seconds[stage]:.1f} s a run ({told}), billed {billed(seconds[stage]):.0f} s")
@@ -225,7 +284,7 @@ def main() -> None:
     console.print(
         f"Compute at one etl and score a day, one train, evaluate and drift a week: {goal:.2f} USD a month "
         f"(goal: under {GOAL:.0f}; {'met' if goal < GOAL else 'not met'}); on Spot from "
-        f"{goal * prices['fargate_spot_share']:.2f}. No task is always on."
+        f"{goal * prices['fargate_spot_share']:.2f}. No stage is always on."
     )
 
 

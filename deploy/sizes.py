@@ -1,4 +1,4 @@
-"""How large the task of each stage is: the one table, for ECS and for the container run.
+"""How large the task of each stage, and of the console, is: the one table, for ECS and for the container run.
 
 Chosen on 2026-11-21: on the demo book of 26,000 claims no process of a stage took more than 340 MiB (``peak_rss_bytes``
 in ``job_runs``), and a team's book may be many times that. Fargate sells certain pairs only: 1 vCPU with 2 to 8 GiB,
@@ -35,3 +35,5 @@ SIZES: dict[Stage, Size] = {
     "score": Size(1024, 4096),
     "drift": Size(1024, 4096),
 }
+CONSOLE = Size(1024, 4096)
+"""A model and a snapshot of the worklist are held in memory; people are few, and a claim is scored in milliseconds."""

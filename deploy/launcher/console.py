@@ -149,7 +149,7 @@ def ask(question: Mapping[str, Any], _context: object) -> dict[str, Any]:
                 problem = "another console answers than the one to be checked"
             else:
                 problem = f"the console answers {PATH} with {status}"
-        except (OSError, HTTPException, ValueError, KeyError) as error:
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
             problem = f"the console does not answer {PATH}: {type(error).__name__}: {error}"
         if time.monotonic() > deadline:
             return {"problem": problem}

@@ -91,6 +91,42 @@ def test_private_tasks_pay_by_the_hour() -> None:
     assert private.idle == private.usd == pytest.approx(5 * 730 * REGIONS["us-east-1"]["interface_endpoint_hour"])
 
 
+def _console(**parameters: str) -> dict[str, Item]:
+    given = settings("dev") | parameters
+    return {item.name: item for item in cost.console_bill(given, load("console"), REGIONS["us-east-1"])}
+
+
+def test_a_console_closed_at_night_costs_its_load_balancer() -> None:
+    """Tasks are paid for while it is open, each of them; the load balancer always, and idle but for what it carries."""
+    day, always = _console(ConsoleHours="weekdays"), _console(ConsoleHours="always")
+    assert day["console"].usd == pytest.approx(always["console"].usd * 12 * 5 / (7 * 24))
+    assert _console(ConsoleTasks="2")["console"].usd == pytest.approx(2 * day["console"].usd)
+    assert day["console"].idle == 0
+    assert day["its load balancer"] == always["its load balancer"]
+    assert 0 < day["its load balancer"].usd - day["its load balancer"].idle < 1
+
+
+def test_a_console_by_hand() -> None:
+    """An hour of its task, of its address and of its load balancer cost what the pages say."""
+    prices = dict.fromkeys(REGIONS["us-east-1"], 0.0) | {"load_balancer_hour": 0.02, "public_ipv4_hour": 0.01}
+    given = settings("dev") | {"ConsoleHours": "always", "ConsoleAccess": "internet-facing"}
+    console, balancer, _ = cost.console_bill(given, load("console"), prices)
+    assert (console.usd, balancer.usd) == (pytest.approx(7.3), pytest.approx(730 * 0.04))
+
+
+@pytest.mark.parametrize("certificate", ["", "arn:aws:acm:eu-west-1:123456789012:certificate/1"])
+def test_a_console_is_billed_where_there_is_one(
+    certificate: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a certificate it is part of the bill; without one the estimate says what it would be."""
+    monkeypatch.setattr("sys.argv", ["cost"])
+    monkeypatch.setattr(cost, "settings", lambda name: settings(name) | {"ConsoleCertificate": certificate})
+    cost.main()
+    said = capsys.readouterr().out
+    assert ("its load balancer" in said) == bool(certificate)
+    assert ("A console (ConsoleCertificate) would be" in said) == (not certificate)
+
+
 def test_measured_times_are_means(tmp_path: Path) -> None:
     """The last local run tells the seconds of a run; a stage that did not run, or no run at all, tells nothing."""
     summary = tmp_path / "summary.json"

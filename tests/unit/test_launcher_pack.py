@@ -25,15 +25,15 @@ def test_the_same_code_makes_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_what_is_packed_runs_by_itself(tmp_path: Path) -> None:
-    """Both functions import from the zip alone, with this code's rules and exit codes; the packer is not in it."""
+    """All functions import from the zip alone, with this code's rules and exit codes; the packer is not in it."""
     zipfile.ZipFile(io.BytesIO(pack())).extractall(tmp_path)
     script = (
-        "import launcher.main, launcher.smoke, shared.choreography, shared.errors, sys;"
-        "print(launcher.main.handle.__name__, launcher.smoke.handle.__name__);"
+        "import launcher.main, launcher.smoke, launcher.console, shared.choreography, shared.errors, sys;"
+        "print(launcher.main.handle.__name__, launcher.smoke.handle.__name__, launcher.console.ask.__name__);"
         "print(sorted(name for name in sys.modules if name.split('.')[0] in ('shared', 'jobs', 'deploy')))"
     )
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert run.stdout.splitlines() == ["handle handle", "['shared', 'shared.choreography', 'shared.errors']"]
+    assert run.stdout.splitlines() == ["handle handle ask", "['shared', 'shared.choreography', 'shared.errors']"]
     for name in ("choreography", "errors"):
         assert (tmp_path / "shared" / f"{name}.py").read_bytes() == (ROOT / "shared" / f"{name}.py").read_bytes()
     assert not (tmp_path / "launcher" / "pack.py").exists()

@@ -16,12 +16,20 @@ from deploy.template import FOLDER, load
 from shared.choreography import RULES, STAGES
 from shared.emf import ALARMED
 
-NAMES = ("data", "jobs", "mlflow", "account")
+NAMES = ("data", "jobs", "mlflow", "console", "console-delivery", "account")
 TEMPLATES: dict[str, Any] = {name: load(name) for name in NAMES}
 PARAMETERS = {path.stem: json.loads(path.read_text()) for path in sorted((FOLDER / "parameters").glob("*.json"))}
 DIGEST = "sha256:" + "0a" * 32
-WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "ecs:ListTasks"}
-"""Actions that AWS grants for * only; beside them, those of ``ssmmessages``."""
+WITHOUT_RESOURCE = {
+    "cloudwatch:DescribeAlarms",
+    "ec2:DescribeNetworkInterfaces",
+    "ecr:GetAuthorizationToken",
+    "ecs:ListTasks",
+    "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeRules",
+    "elasticloadbalancing:DescribeTargetGroups",
+}
+"""Actions that AWS grants for * only; beside them, those of ``ssmmessages``, and those of functions in the VPC."""
 
 
 def _of_type(kind: str, *names: str) -> dict[str, Any]:
@@ -194,8 +202,23 @@ def test_no_role_has_everything() -> None:
     for name, statement in _statements():
         actions = _listed(statement["Action"])
         assert not [action for action in actions if "*" in action], name
-        if "*" in _listed(statement["Resource"]):
-            assert all(action in WITHOUT_RESOURCE or action.startswith("ssmmessages:") for action in actions), name
+        if "*" in _listed(statement["Resource"]) and statement["Effect"] == "Allow":
+            denied = {action for other, found in _statements() if other == name for action in _denied(found)}
+            assert all(
+                action in WITHOUT_RESOURCE | denied or action.startswith("ssmmessages:") for action in actions
+            ), name
+
+
+def _denied(statement: Any) -> list[Any]:
+    """Actions that Lambda may do for a function by its role, and the function's own code may not."""
+    only = {
+        "ArnEquals": {
+            "lambda:SourceFunctionArn": statement.get("Condition", {})
+            .get("ArnEquals", {})
+            .get("lambda:SourceFunctionArn")
+        }
+    }
+    return _listed(statement["Action"]) if statement["Effect"] == "Deny" and statement["Condition"] == only else []
 
 
 def test_rules_are_the_choreography() -> None:
@@ -357,15 +380,29 @@ def test_the_database_is_closed() -> None:
 
 
 def test_nobody_connects_from_outside() -> None:
-    """Security groups let in other security groups alone, no address."""
-    for name, group in _of_type("AWS::EC2::SecurityGroup").items():
-        for rule in group["Properties"].get("SecurityGroupIngress", ()):
-            assert "SourceSecurityGroupId" in rule and "CidrIp" not in rule, name
+    """Security groups let in other security groups alone; only the console's load balancer whom a team names."""
+    ways = {
+        name.removeprefix("data."): {
+            (_text(rule.get("SourceSecurityGroupId", rule.get("CidrIp"))).split('"')[3], rule["ToPort"])
+            for entry in group["Properties"].get("SecurityGroupIngress", ())
+            for rule in [entry["Fn::If"][1] if "Fn::If" in entry else entry]
+        }
+        for name, group in _of_type("AWS::EC2::SecurityGroup").items()
+    }
+    assert ways == {
+        "TaskSecurityGroup": set(),
+        "ProbeSecurityGroup": set(),
+        "EndpointSecurityGroup": {("TaskSecurityGroup", 443), ("ConsoleSecurityGroup", 443)},
+        "DatabaseSecurityGroup": {("TaskSecurityGroup", 5432), ("ConsoleSecurityGroup", 5432)},
+        "ConsoleSecurityGroup": {("LoadBalancerSecurityGroup", 8400)},
+        "LoadBalancerSecurityGroup": {("ConsoleCidr", 443), ("ConsoleCidr", 80), ("ProbeSecurityGroup", 8443)},
+    }
+    assert TEMPLATES["data"]["Parameters"]["ConsoleCidr"]["Default"] == ""
 
 
 def test_no_task_is_always_on() -> None:
-    """The only service has no task until somebody asks for one, and none again in the evening."""
-    assert [service["Properties"]["DesiredCount"] for service in _of_type("AWS::ECS::Service").values()] == [0]
+    """No service has a task until somebody asks for one; MLflow's none again in the evening."""
+    assert [service["Properties"]["DesiredCount"] for service in _of_type("AWS::ECS::Service").values()] == [0, 0]
     assert json.loads(_property("OffInTheEvening", "mlflow")["Target"]["Input"]["Fn::Sub"])["DesiredCount"] == 0
 
 
