@@ -35,6 +35,7 @@ def _schedules() -> str:
 DATA = """
 Parameters:
   Environment: {Type: String}
+  ConsoleCidr: {Type: String, Default: ''}
 Resources:
   ArtifactBucket: {Type: AWS::S3::Bucket, Properties: {BucketName: !Sub 'claimsight-${Environment}-artifacts'}}
   Login: {Type: AWS::SecretsManager::Secret, Properties: {Name: login, GenerateSecretString: {}}}
@@ -43,7 +44,7 @@ Resources:
   {stage.title()}Repository:
     Type: AWS::ECR::Repository
     Properties: {{RepositoryName: !Sub 'claimsight-${{Environment}}/{stage}'}}"""
-    for stage in (*STAGES, "mlflow")
+    for stage in (*STAGES, "console", "mlflow")
 )
 DATA += """
 Outputs:
@@ -100,6 +101,34 @@ Resources:
       Code: {{ZipFile: 'def handle(event, context): return {{"status": "Succeeded", "problems": []}}'}}
 {_schedules()}
 """
+
+CONSOLE = """
+Parameters:
+  Environment: {Type: String}
+  ImageConsole: {Type: String}
+  Serving: {Type: String, Default: blue}
+  ConsoleCertificate: {Type: String}
+  ConsoleDomain: {Type: String}
+  ConsoleLine: {Type: String, Default: demo}
+  ConsoleTasks: {Type: Number, Default: 1}
+Resources:
+  Task:
+    Type: AWS::ECS::TaskDefinition
+    Properties:
+      Family: claimsight-dev-console
+      ContainerDefinitions: [{Name: console, Image: !Ref ImageConsole}]
+Outputs:
+  Task: {Value: !Ref Task}
+  Listener: {Value: listener}
+  GreenTargets: {Value: green}
+"""
+CONSOLE_DELIVERY = """
+Parameters:
+  Environment: {Type: String}
+Resources:
+  Log: {Type: AWS::Logs::LogGroup, Properties: {LogGroupName: /claimsight/dev/codedeploy}}
+"""
+"""Local AWS has no CodeDeploy."""
 
 
 def lend_environment(folder: Path) -> None:
