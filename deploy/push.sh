@@ -1,5 +1,5 @@
 #!/bin/sh
-# Build images and push them to the account's registry: push.sh ENVIRONMENT TARGET ...
+# Build images, the console's of its pages, and push them to the account's registry: push.sh ENVIRONMENT TARGET ...
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -7,4 +7,5 @@ environment=$1
 shift
 REGISTRY=$(.venv/bin/python -m deploy.rollout login --env "$environment")
 export REGISTRY
+make --no-print-directory web
 exec sh deploy/local/images.sh "$@" --push

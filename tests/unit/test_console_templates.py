@@ -161,10 +161,9 @@ def test_the_task_is_as_large_as_the_table_says() -> None:
 
 
 def test_the_console_is_told_what_it_asks_for() -> None:
-    """All settings without a default are given, and what the load balancer needs: every address, and https."""
+    """All settings without a default are given, and what is so behind a load balancer: https, and whom to believe."""
     required = {variable(name) for name, field in ConsoleSettings.model_fields.items() if field.is_required()}
     assert required <= ENVIRONMENT.keys()
-    assert ENVIRONMENT[variable("host")] == "0.0.0.0"
     assert ENVIRONMENT[variable("public_url")] == {"Fn::Sub": "https://${ConsoleDomain}"}
     # Of what callers say of themselves only that counts which the load balancer, in the VPC, has written.
     assert ENVIRONMENT["FORWARDED_ALLOW_IPS"] == {"Fn::ImportValue": {"Fn::Sub": "claimsight-${Environment}-VpcCidr"}}
@@ -293,6 +292,17 @@ def test_a_console_that_errs_is_taken_back() -> None:
     assert told["TerminationWaitTimeInMinutes"] * 60 > alarm["Period"] * alarm["EvaluationPeriods"]
 
 
+def test_tasks_that_do_not_answer_are_told() -> None:
+    """Of both groups, since either may serve; one that is closed has no such figure, and is no alarm."""
+    for colour in ("Blue", "Green"):
+        alarm = _properties(f"{colour}DownAlarm")
+        assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("UnHealthyHostCount", "notBreaching")
+        assert alarm["Dimensions"] == [
+            {"Name": "LoadBalancer", "Value": {"Fn::GetAtt": ["LoadBalancer", "LoadBalancerFullName"]}},
+            {"Name": "TargetGroup", "Value": {"Fn::GetAtt": [f"{colour}Targets", "TargetGroupFullName"]}},
+        ]
+
+
 def test_codedeploy_knows_the_service_by_its_names() -> None:
     """Cluster, service, groups of targets and listeners are those of the console's stack."""
     (service,) = GROUP["ECSServices"]
@@ -316,6 +326,19 @@ def test_codedeploy_knows_the_service_by_its_names() -> None:
     for role in ("Role", "ExecutionRole"):
         assert f':role/{_properties(role)["RoleName"]["Fn::Sub"]}"' in passed
     assert "ecs-tasks.amazonaws.com" in passed
+
+
+def test_what_is_imported_is_exported() -> None:
+    """Each value that the console takes from another stack is one that a stack made before it gives."""
+    imported = set(re.findall(r'"Fn::ImportValue": \{"Fn::Sub": "([^"]+)"', _text([TEMPLATE, DELIVERY])))
+    exported = {
+        output["Export"]["Name"]["Fn::Sub"]
+        for template in (DATA, JOBS, TEMPLATE)
+        for output in template["Outputs"].values()
+        if "Export" in output
+    }
+    assert len(imported) > 10
+    assert imported <= exported
 
 
 def test_who_deploys_may_deploy_the_console() -> None:
