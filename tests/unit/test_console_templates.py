@@ -283,6 +283,7 @@ def test_a_console_that_errs_is_taken_back() -> None:
         "DEPLOYMENT_STOP_ON_REQUEST",
     }
     alarm = _properties("ErrorAlarm")
+    assert alarm["AlarmName"]["Fn::Sub"] == "claimsight-${Environment}-console-errors"  # as the roll-out asks for it
     assert GROUP["AlarmConfiguration"] == {"Enabled": True, "Alarms": [{"Name": alarm["AlarmName"]}]}
     assert alarm["Dimensions"] == [
         {"Name": "LoadBalancer", "Value": {"Fn::GetAtt": ["LoadBalancer", "LoadBalancerFullName"]}}
@@ -318,10 +319,9 @@ def test_codedeploy_knows_the_service_by_its_names() -> None:
         exported = TEMPLATE["Outputs"][output]
         assert exported["Value"] == {"Ref": output}
         assert pair[route] == {"ListenerArns": [{"Fn::ImportValue": exported["Export"]["Name"]}]}
-    assert (GROUP["DeploymentStyle"]["DeploymentType"], GROUP["DeploymentStyle"]["DeploymentOption"]) == (
-        "BLUE_GREEN",
-        "WITH_TRAFFIC_CONTROL",
-    )
+    assert GROUP["DeploymentStyle"] == {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"}
+    assert GROUP["DeploymentConfigName"] == "CodeDeployDefault.ECSAllAtOnce"
+    assert _properties("Application", DELIVERY)["ComputePlatform"] == "ECS"
     passed = _allowed("DeploymentRole", DELIVERY)["iam:PassRole"]
     for role in ("Role", "ExecutionRole"):
         assert f':role/{_properties(role)["RoleName"]["Fn::Sub"]}"' in passed
@@ -347,6 +347,7 @@ def test_who_deploys_may_deploy_the_console() -> None:
     for action, what in {
         "cloudformation:UpdateStack": "claimsight-${Environment}-console-delivery/*",
         "elasticloadbalancing:DescribeListeners": "*",
+        "cloudwatch:DescribeAlarms": "*",
         "ecs:UpdateService": "service/claimsight-${Environment}/claimsight-${Environment}-console",
         "ecs:DescribeServices": "service/claimsight-${Environment}/claimsight-${Environment}-console",
         "codedeploy:CreateDeployment": "claimsight-${Environment}-console/claimsight-${Environment}-console",

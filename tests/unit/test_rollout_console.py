@@ -25,6 +25,7 @@ from tests.aws_world import World
 from tests.rollout_templates import CONSOLE, CONSOLE_DELIVERY, DATA, JOBS
 from tests.s3 import S3, local_s3
 
+IN_MEMORY = ("cloudwatch", "codedeploy", "ecs", "elbv2", "lambda")
 CONFIGURED = {
     "Lines": "demo",
     "ConsoleCertificate": "arn:aws:acm:eu-west-1:123456789012:certificate/1",
@@ -41,8 +42,8 @@ class Service(World):
     ----------
     problems : list of str
         What the check finds.
-    fails : bool
-        Whether the next deployments fail.
+    fails, stuck, errs : bool
+        Whether the next deployments fail, no task starts, and what serves answers with errors.
     counts : list of int
         How many tasks there were to be, one after the other.
     """
@@ -50,7 +51,7 @@ class Service(World):
     def __init__(self) -> None:
         super().__init__()
         self.problems: list[str] = []
-        self.fails = self.stuck = False
+        self.fails = self.stuck = self.errs = False
         self.counts = [0]
         self.revision = ""
         self.colour = "blue"
@@ -79,6 +80,21 @@ class Service(World):
         assert ListenerArns == ["listener"]
         groups = [{"TargetGroupArn": name, "Weight": 100 * (name == self.colour)} for name in ("blue", "green")]
         return {"Listeners": [{"DefaultActions": [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]}]}
+
+    def DescribeAlarms(self, AlarmNames: list[str]) -> dict[str, Any]:
+        return {
+            "MetricAlarms": [{"AlarmName": name, "StateValue": "ALARM" if self.errs else "OK"} for name in AlarmNames]
+        }
+
+    def DescribeTaskDefinition(self, taskDefinition: str) -> dict[str, Any]:
+        return {"taskDefinition": {"containerDefinitions": [{"image": f"image of {taskDefinition}"}]}}
+
+    def GetAlias(self, **_: object) -> dict[str, Any]:
+        return {"FunctionVersion": "2"}
+
+    def GetFunctionConfiguration(self, **_: object) -> dict[str, Any]:
+        variables = {"RELEASE": "2.0a1b2c3d", "LINES": "demo", "TASKS": "{}"}
+        return {"Environment": {"Variables": variables}, "LastModified": "today"}
 
     def GetDeploymentGroup(self, **_: object) -> None:
         """It is there."""
@@ -135,7 +151,7 @@ def context(aws: S3, service: Service, tmp_path: Path, monkeypatch: pytest.Monke
 
     @cache
     def client(name: str) -> Any:
-        return service.client(name) if name in ("codedeploy", "ecs", "elbv2", "lambda") else boto3.client(name)
+        return service.client(name) if name in IN_MEMORY else boto3.client(name)
 
     made = verbs.Context(Account("dev", client))
     verbs.provision(made, ("data",))
@@ -220,6 +236,34 @@ def test_a_rollback_leads_to_the_image_before(
     assert context.account.parameters("console")["ImageConsole"] == before
     assert len(service.deployments) == 2
     assert service.revision == context.account.outputs("console")["Task"] != first
+
+
+def test_whose_turn_it_is_is_no_change(
+    context: verbs.Context, first: str, service: Service, make: Callable[..., None], capsys: Any
+) -> None:
+    """Status says which image people are led to, and that CodeDeploy has turned the listener is nothing to deploy."""
+    make("2")
+    capsys.readouterr()
+    verbs.status(context)
+    said = capsys.readouterr().out
+    assert f"console  image of {service.revision}\n" in said
+    assert "nothing would change" in said
+    make("3", rollout=False)
+    capsys.readouterr()
+    verbs.diff(verbs.Context(context.account, dry_run=True), "3")
+    said = capsys.readouterr().out
+    assert "~ ImageConsole" in said
+    assert "Serving" not in said
+
+
+@pytest.mark.parametrize("errs", [False, True])
+def test_a_console_that_errs_can_be_replaced(
+    first: str, service: Service, make: Callable[..., None], errs: bool
+) -> None:
+    """An alarm that is on before would have CodeDeploy stop at once: it is looked at only where it is off."""
+    service.errs = errs
+    make("2")
+    assert service.deployments[0].get("overrideAlarmConfiguration") == ({"enabled": False} if errs else None)
 
 
 def test_a_refused_console_fails_the_roll_out_and_can_be_tried_again(
