@@ -166,7 +166,7 @@ def test_the_console_is_told_what_it_asks_for() -> None:
     assert required <= ENVIRONMENT.keys()
     assert ENVIRONMENT[variable("public_url")] == {"Fn::Sub": "https://${ConsoleDomain}"}
     # Of what callers say of themselves only that counts which the load balancer, in the VPC, has written.
-    assert ENVIRONMENT["FORWARDED_ALLOW_IPS"] == {"Fn::ImportValue": {"Fn::Sub": "claimsight-${Environment}-VpcCidr"}}
+    assert ENVIRONMENT["CLAIMSIGHT_PROXIES"] == {"Fn::ImportValue": {"Fn::Sub": "claimsight-${Environment}-VpcCidr"}}
 
 
 def test_the_console_logs_in_as_itself() -> None:
