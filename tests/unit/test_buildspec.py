@@ -118,7 +118,7 @@ def test_of_a_commit_a_release_and_of_that_a_deployment(aws: S3, commit: Path, t
     release = json.loads((commit / ".claimsight" / "release.json").read_text())
     sha = subprocess.run(["git", "rev-parse", "HEAD"], cwd=commit, check=True, capture_output=True, text=True).stdout
     assert (release["id"], release["git_sha"]) == (build.exported["RELEASE"], sha.strip())
-    assert sorted(release["images"]) == sorted(STAGES)
+    assert sorted(release["images"]) == sorted((*STAGES, "console"))
     assert Path(".claimsight/release.json") in build.artifacts
 
     handed_on = tmp_path / "artifact"
@@ -134,7 +134,7 @@ def test_of_a_commit_a_release_and_of_that_a_deployment(aws: S3, commit: Path, t
     assert f"runs     {release['id']}, version 1" in deployment.output
     (stack,) = _client(aws, "cloudformation").describe_stacks(StackName="claimsight-staging-jobs")["Stacks"]
     images = {one["ParameterValue"] for one in stack["Parameters"] if one["ParameterKey"].startswith("Image")}
-    assert images == set(release["images"].values())
+    assert images == {release["images"][stage] for stage in STAGES}
 
     smoke = run(handed_on / "deploy" / "buildspec-deploy.yml", handed_on, {**given, "VERB": "smoke", "OPTIONS": ""})
     assert smoke.succeeded, smoke.output
