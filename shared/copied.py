@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
+from psycopg import Copy
+from psycopg.abc import PQGen
+from psycopg.generators import copy_from
 
 from shared.contract_parts import POLARS_DTYPES, DType
 
 _CSV_DTYPES: dict[DType, pl.DataType] = {"boolean": pl.String(), "datetime": pl.String()}
 """Dtypes whose Postgres text Polars' CSV reader does not take as it is."""
+
+
+def received(copy: Copy, size: int) -> Generator[io.BytesIO]:
+    """Receive what a COPY sends, so many rows at a time; after the last of them, nothing."""
+    ended = False
+    while not ended:
+        text, ended = copy.connection.wait(_some(copy, size))
+        if text.tell():
+            yield text
+
+
+def _some(copy: Copy, size: int) -> PQGen[tuple[io.BytesIO, bool]]:
+    """Receive rows, in one wait for all: the server sends a message a row, and a wait of its own costs more than it."""
+    text = io.BytesIO()
+    for _ in range(size):
+        row = yield from copy_from(copy.connection.pgconn)
+        if not isinstance(row, memoryview):
+            return text, True
+        text.write(row)
+    return text, False
+
+
+def parsed_aside(texts: Iterable[io.BytesIO], dtypes: dict[str, DType]) -> pl.DataFrame:
+    """Read rows as :func:`parsed` does, one text while the next one comes.
+
+    The thread that waits for the server is this one: a signal finds it there.
+    """
+    with ThreadPoolExecutor(1) as parser:
+        frames = list(parser.map(lambda text: parsed(text, dtypes), texts))
+    return pl.concat(frames) if frames else parsed(io.BytesIO(), dtypes)
 
 
 def parsed(text: io.BytesIO, dtypes: dict[str, DType]) -> pl.DataFrame:

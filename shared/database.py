@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import io
 import select
-import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
-from itertools import islice
 from typing import Any, Self
 
 import polars as pl
@@ -26,7 +24,7 @@ from shared import access, grants
 from shared.choreography import STAGES
 from shared.contract import Contract
 from shared.contract_parts import POSTGRES_TYPES, DType
-from shared.copied import parsed
+from shared.copied import parsed, parsed_aside, received
 from shared.errors import ConfigError, Stopped, TransientError
 
 CONNECT_ATTEMPTS = 4
@@ -34,7 +32,9 @@ CANCEL_SECONDS = 1.5
 """For a server to hear that a statement is cancelled, and again to answer it."""
 COPY_BYTES = 1 << 18
 COPY_ROWS = 10_000
-"""Rows that stand in memory as CSV at once."""
+"""Rows that are written as CSV at once."""
+FRAME_ROWS = 50_000
+"""Rows of a frame that come as CSV while those before them are parsed."""
 MIGRATION_LOCK = "claimsight:migrations"
 _PRESENCE: dict[str, Any] = {
     "keepalives_idle": 5,
@@ -139,25 +139,24 @@ class Database:
         polars.DataFrame
             In the query's row order.
         """
-        found = list(self.batches(query, dtypes, parameters, sys.maxsize))
-        return found[0] if found else parsed(io.BytesIO(), dtypes)
+        with closing(self._received(query, parameters, FRAME_ROWS)) as texts:
+            return parsed_aside(texts, dtypes)
 
     def batches(
         self, query: str, dtypes: dict[str, DType], parameters: Sequence[Any] | dict[str, Any], size: int
     ) -> Generator[pl.DataFrame]:
         """Read a query's rows as :meth:`frame` does, in one pass, some at a time; no more than these are in memory."""
+        with closing(self._received(query, parameters, size)) as texts:
+            for text in texts:
+                yield parsed(text, dtypes)
+
+    def _received(self, query: str, parameters: Sequence[Any] | dict[str, Any], size: int) -> Generator[io.BytesIO]:
         with (
             self._statement(),
             self._connection.cursor() as cursor,
             cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", parameters) as copy,
         ):
-            while True:
-                text = io.BytesIO()
-                # The server sends a message a row.
-                text.writelines(islice(copy, size))
-                if not text.tell():
-                    return
-                yield parsed(text, dtypes)
+            yield from received(copy, size)
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Write a frame's rows to the columns of the same names, by COPY.
