@@ -1,36 +1,43 @@
-"""What Postgres sends by COPY, as frames."""
+"""What Postgres sends by COPY, received and made into frames."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import polars as pl
-from psycopg import Copy
+from psycopg import Connection
 from psycopg.abc import PQGen
 from psycopg.generators import copy_from
+from psycopg.pq.abc import PGconn
 
 from shared.contract_parts import POLARS_DTYPES, DType
 
+FRAME_ROWS = 50_000
+"""Rows of a frame that come as CSV while those before them are parsed."""
 _CSV_DTYPES: dict[DType, pl.DataType] = {"boolean": pl.String(), "datetime": pl.String()}
 """Dtypes whose Postgres text Polars' CSV reader does not take as it is."""
 
 
-def received(copy: Copy, size: int) -> Generator[io.BytesIO]:
-    """Receive what a COPY sends, so many rows at a time; after the last of them, nothing."""
-    ended = False
-    while not ended:
-        text, ended = copy.connection.wait(_some(copy, size))
-        if text.tell():
-            yield text
+def received(
+    connection: Connection[Any], query: str, parameters: Sequence[Any] | dict[str, Any], size: int
+) -> Generator[io.BytesIO]:
+    """Receive a query's rows by COPY, so many at a time as CSV; of none, nothing."""
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", parameters):
+        ended = False
+        while not ended:
+            text, ended = connection.wait(_rows(connection.pgconn, size))
+            if text.tell():
+                yield text
 
 
-def _some(copy: Copy, size: int) -> PQGen[tuple[io.BytesIO, bool]]:
-    """Receive rows, in one wait for all: the server sends a message a row, and a wait of its own costs more than it."""
+def _rows(pgconn: PGconn, size: int) -> PQGen[tuple[io.BytesIO, bool]]:
+    """Receive rows, and whether they were the last; in one wait, for the server sends a message a row."""
     text = io.BytesIO()
     for _ in range(size):
-        row = yield from copy_from(copy.connection.pgconn)
+        row = yield from copy_from(pgconn)
         if not isinstance(row, memoryview):
             return text, True
         text.write(row)

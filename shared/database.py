@@ -24,7 +24,7 @@ from shared import access, grants
 from shared.choreography import STAGES
 from shared.contract import Contract
 from shared.contract_parts import POSTGRES_TYPES, DType
-from shared.copied import parsed, parsed_aside, received
+from shared.copied import FRAME_ROWS, parsed, parsed_aside, received
 from shared.errors import ConfigError, Stopped, TransientError
 
 CONNECT_ATTEMPTS = 4
@@ -33,8 +33,6 @@ CANCEL_SECONDS = 1.5
 COPY_BYTES = 1 << 18
 COPY_ROWS = 10_000
 """Rows that are written as CSV at once."""
-FRAME_ROWS = 50_000
-"""Rows of a frame that come as CSV while those before them are parsed."""
 MIGRATION_LOCK = "claimsight:migrations"
 _PRESENCE: dict[str, Any] = {
     "keepalives_idle": 5,
@@ -147,16 +145,11 @@ class Database:
     ) -> Generator[pl.DataFrame]:
         """Read a query's rows as :meth:`frame` does, in one pass, some at a time; no more than these are in memory."""
         with closing(self._received(query, parameters, size)) as texts:
-            for text in texts:
-                yield parsed(text, dtypes)
+            yield from (parsed(text, dtypes) for text in texts)
 
     def _received(self, query: str, parameters: Sequence[Any] | dict[str, Any], size: int) -> Generator[io.BytesIO]:
-        with (
-            self._statement(),
-            self._connection.cursor() as cursor,
-            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", parameters) as copy,
-        ):
-            yield from received(copy, size)
+        with self._statement():
+            yield from received(self._connection, query, parameters, size)
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Write a frame's rows to the columns of the same names, by COPY.
@@ -269,17 +262,25 @@ class Database:
     def _drain(self, deadline: float) -> None:
         """Take what a cancelled statement still answers; libpq itself would wait for it forever."""
         pgconn = self._connection.pgconn
+
+        def wait() -> None:
+            if not select.select([pgconn.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError
+            pgconn.consume_input()
+
         while True:
             pgconn.flush()
             while pgconn.is_busy():
-                if not select.select([pgconn.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                    raise TimeoutError
-                pgconn.consume_input()
+                wait()
             result = pgconn.get_result()
             if result is None:
                 return
             if result.status == ExecStatus.COPY_IN:
                 pgconn.put_copy_end(b"stopped")
+            elif result.status == ExecStatus.COPY_OUT:  # until its rows are taken, there is no other result
+                while (size := pgconn.get_copy_data(1)[0]) >= 0:
+                    if size == 0:
+                        wait()
 
     def _migrate(self, schema: str, family: str) -> None:
         known = self.rows("SELECT to_regclass('claimsight.schema_versions') AS versions")[0]["versions"]
