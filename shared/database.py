@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import io
 import select
-import sys
 import time
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
-from itertools import islice
 from typing import Any, Self
 
 import polars as pl
@@ -25,7 +23,7 @@ from psycopg.rows import dict_row
 from shared import access, grants
 from shared.contract import Contract
 from shared.contract_parts import POSTGRES_TYPES, DType
-from shared.copied import parsed
+from shared.copied import FRAME_ROWS, parsed, parsed_aside, received
 from shared.errors import ConfigError, Stopped, TransientError
 
 CONNECT_ATTEMPTS = 4
@@ -33,7 +31,7 @@ CANCEL_SECONDS = 1.5
 """For a server to hear that a statement is cancelled, and again to answer it."""
 COPY_BYTES = 1 << 18
 COPY_ROWS = 10_000
-"""Rows that stand in memory as CSV at once."""
+"""Rows that are written as CSV at once."""
 MIGRATION_LOCK = "claimsight:migrations"
 _PRESENCE: dict[str, Any] = {
     "keepalives_idle": 5,
@@ -138,25 +136,19 @@ class Database:
         polars.DataFrame
             In the query's row order.
         """
-        found = list(self.batches(query, dtypes, parameters, sys.maxsize))
-        return found[0] if found else parsed(io.BytesIO(), dtypes)
+        with closing(self._received(query, parameters, FRAME_ROWS)) as texts:
+            return parsed_aside(texts, dtypes)
 
     def batches(
         self, query: str, dtypes: dict[str, DType], parameters: Sequence[Any] | dict[str, Any], size: int
     ) -> Generator[pl.DataFrame]:
         """Read a query's rows as :meth:`frame` does, in one pass, some at a time; no more than these are in memory."""
-        with (
-            self._statement(),
-            self._connection.cursor() as cursor,
-            cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT csv)", parameters) as copy,
-        ):
-            while True:
-                text = io.BytesIO()
-                # The server sends a message a row.
-                text.writelines(islice(copy, size))
-                if not text.tell():
-                    return
-                yield parsed(text, dtypes)
+        with closing(self._received(query, parameters, size)) as texts:
+            yield from (parsed(text, dtypes) for text in texts)
+
+    def _received(self, query: str, parameters: Sequence[Any] | dict[str, Any], size: int) -> Generator[io.BytesIO]:
+        with self._statement():
+            yield from received(self._connection, query, parameters, size)
 
     def append(self, table: str, frame: pl.DataFrame) -> None:
         """Write a frame's rows to the columns of the same names, by COPY.
@@ -269,17 +261,25 @@ class Database:
     def _drain(self, deadline: float) -> None:
         """Take what a cancelled statement still answers; libpq itself would wait for it forever."""
         pgconn = self._connection.pgconn
+
+        def wait() -> None:
+            if not select.select([pgconn.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise TimeoutError
+            pgconn.consume_input()
+
         while True:
             pgconn.flush()
             while pgconn.is_busy():
-                if not select.select([pgconn.socket], [], [], max(0.0, deadline - time.monotonic()))[0]:
-                    raise TimeoutError
-                pgconn.consume_input()
+                wait()
             result = pgconn.get_result()
             if result is None:
                 return
             if result.status == ExecStatus.COPY_IN:
                 pgconn.put_copy_end(b"stopped")
+            elif result.status == ExecStatus.COPY_OUT:  # until its rows are taken, there is no other result
+                while (size := pgconn.get_copy_data(1)[0]) >= 0:
+                    if size == 0:
+                        wait()
 
     def _migrate(self, schema: str, family: str) -> None:
         known = self.rows("SELECT to_regclass('claimsight.schema_versions') AS versions")[0]["versions"]

@@ -88,6 +88,23 @@ def test_rows_in_batches(database: Database, size: int, heights: list[int]) -> N
     assert database.rows("SELECT 1 AS one") == [{"one": 1}]
 
 
+@pytest.mark.parametrize("size", [3, 7, 100])
+def test_a_frame_of_many_pieces(database: Database, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """A frame is whole and in the query's order, however many pieces it came in; the session goes on after it."""
+    monkeypatch.setattr("shared.database.FRAME_ROWS", size)
+    query = "SELECT n FROM generate_series(1, 7) n ORDER BY n DESC"
+    for _ in range(2):
+        assert database.frame(query, {"n": "integer"})["n"].to_list() == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_a_frame_that_fails_midway(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the server finds wrong after the first rows is raised, and the session goes on."""
+    monkeypatch.setattr("shared.database.FRAME_ROWS", 10)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        database.frame("SELECT 1 / (100 - n) AS n FROM generate_series(1, 200) n", {"n": "integer"})
+    assert database.rows("SELECT 1 AS one") == [{"one": 1}]
+
+
 def test_prepare_twice(database: Database) -> None:
     """Preparing what is prepared changes nothing."""
     before = database.rows("SELECT * FROM claimsight.schema_versions")
@@ -220,7 +237,7 @@ def test_a_url_that_is_none(url: str) -> None:
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("work", ["a query", "a copy", "a lock"])
+@pytest.mark.parametrize("work", ["a query", "a copy", "a frame", "a lock"])
 def test_stopped_amid_a_statement(database: Database, database_url: str, work: str) -> None:
     """Told to stop amid a statement, the session rolls back and is fit to close the ledger."""
 
@@ -237,6 +254,8 @@ def test_stopped_amid_a_statement(database: Database, database_url: str, work: s
         with pytest.raises(Stopped), database.transaction():
             if work == "a query":
                 database.rows("SELECT pg_sleep(10)")
+            elif work == "a frame":
+                database.frame("SELECT n FROM generate_series(1, 100000000) n", {"n": "integer"})
             elif work == "a lock":
                 database.rows("INSERT INTO bag VALUES (1)")
             else:
