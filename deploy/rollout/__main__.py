@@ -26,7 +26,7 @@ PATIENT = Config(read_timeout=910, retries={"mode": "standard", "total_max_attem
 VERBS = {
     "verify": "ask whether a release could be deployed",
     "diff": "show what it would change",
-    "rollout": "verify it, deploy it, wait, tell the launcher",
+    "rollout": "verify it, deploy it, wait, tell the launcher; then the console",
     "wait": "wait for a roll-out that is under way",
     "rollback": "deploy the release that ran before",
     "status": "what runs, since when, from which commit, and what the newest release would change",

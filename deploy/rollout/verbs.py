@@ -259,12 +259,11 @@ def _release(context: Context, identity: str) -> tuple[Release, dict[str, tuple[
     release = account.release(identity)
     configured, _ = context.configuration()
     own = {"Environment": account.environment, **release.parameters(account.bucket), "Release": ""}
-    names = release.templates[:1]
-    if configured.get("ConsoleCertificate") and context.code_deploy:
-        names = release.templates
+    has_console = bool(configured.get("ConsoleCertificate")) and context.code_deploy
+    if has_console:
         own["Serving"] = Console(account).serving()
     stacks = {}
-    for name in names:
+    for name in release.templates if has_console else ("jobs",):
         template = account.template_of(release, name)
         stacks[name] = template, _declared(context, template, {**configured, **own})
     template, parameters = stacks["jobs"]
