@@ -304,6 +304,13 @@ def test_tasks_that_do_not_answer_are_told() -> None:
         ]
 
 
+def test_the_runbook_knows_each_alarm() -> None:
+    """Whoever is told finds there what to do."""
+    runbook = (APPSPEC.parents[1] / "docs" / "runbook.md").read_text()
+    for alarm in _of("AWS::CloudWatch::Alarm").values():
+        assert f"`{alarm['AlarmName']['Fn::Sub'].removeprefix('claimsight-${Environment}-')}`" in runbook
+
+
 def test_codedeploy_knows_the_service_by_its_names() -> None:
     """Cluster, service, groups of targets and listeners are those of the console's stack."""
     (service,) = GROUP["ECSServices"]
