@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -39,6 +39,15 @@ class Cleaned:
     good: pl.DataFrame
     bad: pl.DataFrame
     different: Mapping[str, pl.Series] = field(default_factory=dict)
+    _found: tuple[tuple[pl.Series, list[Fault]], ...] = ()
+
+    def faults(self) -> Iterator[tuple[int, str, str]]:
+        """Tell of the bad rows each fault by itself: line, column, and what is wrong with its cell."""
+        for lines, faults in self._found:
+            for name, fault in faults:
+                broken = fault.is_not_null()
+                for line, reason in zip(lines.filter(broken), fault.filter(broken), strict=True):
+                    yield line, name, reason
 
 
 def clean_claims(
@@ -102,7 +111,7 @@ def clean_claims(
         pl.col(_VERDICT).alias("is_fraud"),
         *(name for name in contract.stored if name not in ("claim_id", "event_time")),
     )
-    return Cleaned(good, pl.concat([sound.bad, whole.bad]), _different(judged))
+    return Cleaned(good, pl.concat([sound.bad, whole.bad]), _different(judged), sound._found + whole._found)
 
 
 def clean_outcomes(
@@ -279,7 +288,9 @@ def _split(frame: pl.DataFrame, faults: list[Fault]) -> Cleaned:
     bad = told.filter(broken).select(
         column_name=pl.coalesce(named), reason=pl.concat_str(said, separator="; ", ignore_nulls=True)
     )
-    return Cleaned(frame.filter(~broken), bad.insert_column(0, frame["file_line"].filter(broken)))
+    lines = frame["file_line"]
+    bad.insert_column(0, lines.filter(broken))
+    return Cleaned(frame.filter(~broken), bad, _found=((lines, faults),))
 
 
 def _derive(frame: pl.DataFrame, derived: Mapping[str, Derived]) -> pl.DataFrame:

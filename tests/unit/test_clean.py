@@ -158,6 +158,18 @@ def test_all_faults_of_a_row() -> None:
     ]
 
 
+def test_faults_one_by_one() -> None:
+    """Each fault of each bad row is told by itself too: those of cells, and of rows whose cells are sound."""
+    derived = {"half": {"dtype": "integer", "sql": "count / 2"}}
+    rows = [CLAIM, CLAIM | {"amount": "x", "claim": ""}, CLAIM | {"count": "?"}]
+    cleaned = clean_claims(*cells(rows), contract(derived=derived))
+    assert sorted(cleaned.faults()) == [
+        (3, "amount", "not a number"),
+        (3, "claim", "missing"),
+        (4, "half", "cannot be made from this row"),
+    ]
+
+
 def test_a_label_named_is_fraud() -> None:
     """The label may have the name under which it is kept, and levels."""
     own = contract(
