@@ -7,7 +7,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
-.PHONY: help setup lock run discover simulate test test-unit test-property test-long check cost bench schema mlflow clean
+.PHONY: help setup lock run console web discover simulate test test-unit test-property test-long check cost bench schema mlflow clean
 .PHONY: engine engine-stop images image up down run-docker audit test-container release rollback status
 .PHONY: up-aws down-aws test-aws-local
 
@@ -17,13 +17,18 @@ help: ## list the targets
 setup: .venv/dev.stamp ## make .venv with all that development needs (PYTHON=python3.12 for another Python)
 	@echo "Ready: make run, make check, make test"
 
-lock: .venv/uv.stamp ## re-make requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
+lock: .venv/uv.stamp .venv/web.stamp ## re-make requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
 	@sh deploy/local/lock.sh $(if $(UPGRADE),--upgrade)
 
 run: .venv/run.stamp ## run all stages here: CONTRACT=file DATA=file, or a generated book (CLAIMS= WEEKS= SEED= DRIFT=); AS_OF=date; CLEAR=why ACTOR=you
 	@$(BIN)/python -m deploy.local.run $(call ASKED,CONTRACT,contract) $(call ASKED,DATA,data) $(call ASKED,AS_OF,as-of) \
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) $(call ASKED,DRIFT,drift) \
 		$(call ASKED,CLEAR,clear) $(call ASKED,ACTOR,actor)
+
+console: .venv/run.stamp .venv/console.stamp web ## serve the console on the results of `make run`: CONTRACT=file PORT=8400; prints the address and a first user
+	@$(BIN)/python -m deploy.local.console $(call ASKED,CONTRACT,contract) $(call ASKED,PORT,port)
+
+web: console/web/dist/index.html ## make the console's pages
 
 discover: .venv/run.stamp ## draft a contract for claims never seen before: FILE=claims.csv [NAME=line_of_business]
 	@$(BIN)/python -m jobs.etl --discover "$${FILE:?names no file; make discover FILE=claims.csv}" $(call ASKED,NAME,name)
@@ -40,7 +45,7 @@ simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) \
 		$(call ASKED,PHOTOS,photos) $(call ASKED,DRIFT,drift)
 
-test: .venv/dev.stamp ## run all tests and the examples in docstrings, WORKERS=2 at a time; those of the images where there is an engine or may be one
+test: .venv/dev.stamp web ## run all tests and the examples in docstrings, WORKERS=2 at a time; those of the images where there is an engine or may be one
 	@BUILDKIT_PROGRESS=quiet $(MAKE) --no-print-directory images || [ -z "$$REQUIRE_CONTAINER" ]
 	@$(BIN)/python -m pytest -n $(WORKERS)
 
@@ -62,11 +67,12 @@ test-container: images .venv/dev.stamp ## run the tests of the images; none may 
 test-property: .venv/dev.stamp ## run the property tests
 	@$(BIN)/python -m pytest tests/property
 
-check: .venv/dev.stamp ## format, lint, types, import rules, templates; changes nothing
+check: .venv/dev.stamp console/web/node_modules/.package-lock.json ## format, lint, types, import rules, templates; changes nothing
 	@$(BIN)/ruff format --check && $(BIN)/ruff check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/cfn-lint deploy/templates/*.yaml
+	@sh deploy/local/node.sh biome check --error-on-warnings && sh deploy/local/node.sh tsc --noEmit
 
 bench: .venv/run.stamp ## run every benchmark; that of the images only where they are built
 	@$(BIN)/python -m deploy.bench
@@ -131,8 +137,15 @@ mlflow: .venv-mlflow/server.stamp ## serve MLflow's pages on a local run's model
 
 clean: engine-stop ## remove .claimsight, the environments and all caches; stops the local run's Postgres
 	@$(PYTHON) -m deploy.local.stop .claimsight
-	@rm -rf .claimsight .venv .venv-mlflow .venv-audit .venv-bench .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
-	@find shared jobs deploy tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@rm -rf .claimsight console/web/node_modules console/web/dist .venv .venv-mlflow .venv-audit .venv-bench .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@find shared jobs deploy console tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+console/web/node_modules/.package-lock.json: console/web/package-lock.json .venv/web.stamp
+	@echo "Installing console/web/node_modules"
+	@sh deploy/local/node.sh npm ci --silent && touch $@
+
+console/web/dist/index.html: console/web/node_modules/.package-lock.json console/web/index.html console/web/vite.config.ts $(shell find console/web/src -type f)
+	@sh deploy/local/node.sh vite build --logLevel warn
 
 # Stamps: an environment is filled once, and again only when its lock changes. Installing adds to what is there, so `run`
 # and `dev` share .venv; they agree on every version, since requirements/all.txt constrains both.

@@ -28,8 +28,11 @@ ASKS = (
     "ask(text, text, text)",
     *(f"{name}(bigint)" for name in ("worklist", "claim", "prediction_history", "performance")),
 )
+CONSOLE_CALLS: tuple[str, ...] = ("console_ask(text, text, text, text)",)
+"""Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
 CALLS: Mapping[str, tuple[str, ...]] = {
     ANALYST: ASKS,
+    role("console"): CONSOLE_CALLS,
     **{role(stage): ("photos_reused_as_of(timestamptz)",) for stage in STAGES},
 }
 """Functions that work with their owner's rights, by the role that may call them; Postgres would let everyone."""

@@ -23,6 +23,7 @@ from shared.settings import PREFIX, from_environment
 
 MLFLOW = "mlflow"
 """Its database, and in the names of its role and of its server's login."""
+CONSOLE = "console"
 TRACKER = "claimsight_mlflow"
 """Role that owns that database and its tables."""
 TRACKERS = ("train", "evaluate", MLFLOW)
@@ -41,17 +42,20 @@ def login(name: str) -> str:
 
 
 def passwords(environment: Mapping[str, str]) -> dict[str, str]:
-    """Password by stage, and MLflow's server's, from ``CLAIMSIGHT_PASSWORD_ETL`` and so on.
+    """Password by stage, MLflow's server's and the console's, from ``CLAIMSIGHT_PASSWORD_ETL`` and so on.
+
+    That of the console may be absent: not everyone runs one.
 
     Raises
     ------
     ConfigError
         Names all that are missing.
     """
-    variables = {name: f"{PREFIX}PASSWORD_{name.upper()}" for name in (*STAGES, MLFLOW)}
-    if missing := [variable for variable in variables.values() if not environment.get(variable)]:
-        raise ConfigError(*(f"{variable} is not set" for variable in missing))
-    return {name: environment[variable] for name, variable in variables.items()}
+    variables = {name: f"{PREFIX}PASSWORD_{name.upper()}" for name in (*STAGES, MLFLOW, CONSOLE)}
+    given = {name: environment[variable] for name, variable in variables.items() if environment.get(variable)}
+    if missing := variables.keys() - given.keys() - {CONSOLE}:
+        raise ConfigError(*(f"{variables[name]} is not set" for name in variables if name in missing))
+    return given
 
 
 def bootstrap(url: str, passwords: Mapping[str, str]) -> None:

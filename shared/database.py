@@ -23,7 +23,6 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import dict_row
 
 from shared import access, grants
-from shared.choreography import STAGES
 from shared.contract import Contract
 from shared.contract_parts import POSTGRES_TYPES, DType
 from shared.copied import parsed
@@ -332,10 +331,10 @@ class Database:
         return problems
 
     def _grant(self, line: str) -> None:
-        """Make the roles where this login may, and let each stage do what `shared.grants` says."""
-        stages = {grants.role(stage) for stage in STAGES}
+        """Make the roles where this login may, and let each do what `shared.grants` says."""
+        workers = {grants.role(worker) for worker in grants.WORKERS}
         there = {row["rolname"] for row in self.rows("SELECT rolname FROM pg_roles")}
-        absent = {*stages, access.ANALYST} - there
+        absent = {*workers, access.ANALYST} - there
         if absent and self.rows("SELECT 1 FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolcreaterole)"):
             for role in sorted(absent):
                 # Roles are the whole server's: another database may be making them at this moment.
@@ -343,7 +342,7 @@ class Database:
                     f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; "
                     "END $$"
                 )
-        elif not stages <= there:
+        elif not workers <= there:
             return
         found = self.rows(
             "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "

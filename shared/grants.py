@@ -1,14 +1,19 @@
-"""What each stage may do in the database: a stage works as the role that bears its name, which may do this and no more.
+"""What each stage, and the console, may do in the database: each works as the role that bears its name.
 
-Every table of a line of business and of what the lines share has its entry; `Database.prepare` grants what is missing.
-Analysts have no right on any: see :mod:`shared.access`.
+It may do this and no more. Every table of a line of business and of what the lines share has its entry;
+`Database.prepare` grants what is missing. Analysts have no right on any, and the console none on claims and what is
+said of them: see :mod:`shared.access`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 from shared.choreography import STAGES, Stage
+
+Worker = Stage | Literal["console"]
+WORKERS: tuple[Worker, ...] = (*STAGES, "console")
 
 READ = "SELECT"
 ADD = "SELECT, INSERT"
@@ -17,10 +22,12 @@ ALL = "SELECT, INSERT, UPDATE, DELETE"
 ERASE = "SELECT, DELETE"
 """etl may delete from each table that has a ``claim_id``: `etl --forget` does."""
 
-GRANTS: Mapping[str, Mapping[Stage, str]] = {
-    "schema_versions": dict.fromkeys(STAGES, READ),
-    "job_runs": dict.fromkeys(STAGES, CHANGE),
+GRANTS: Mapping[str, Mapping[Worker, str]] = {
+    "schema_versions": dict.fromkeys(WORKERS, READ),
+    "job_runs": {**dict.fromkeys(STAGES, CHANGE), "console": READ},
     "access_log": {"score": "INSERT"},
+    "people": {"console": CHANGE},
+    "sessions": {"console": ALL},
     "ingest_files": {"etl": CHANGE, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": ALL},
@@ -33,35 +40,35 @@ GRANTS: Mapping[str, Mapping[Stage, str]] = {
     "pulled_rows": {"etl": "SELECT, INSERT, DELETE"},
     "reference_*": {"etl": ALL},
     "trials": {"train": ADD},
-    "models": {"train": ADD, "evaluate": READ, "score": READ, "drift": READ},
-    "model_history": {"evaluate": ADD, "score": READ, "drift": READ},
-    "importance": {"evaluate": ADD, "drift": ADD},
-    "bivariate": {"evaluate": ADD, "drift": ADD},
-    "model_cards": {"evaluate": CHANGE},
+    "models": {"train": ADD, "evaluate": READ, "score": READ, "drift": READ, "console": READ},
+    "model_history": {"evaluate": ADD, "score": READ, "drift": READ, "console": READ},
+    "importance": {"evaluate": ADD, "drift": ADD, "console": READ},
+    "bivariate": {"evaluate": ADD, "drift": ADD, "console": READ},
+    "model_cards": {"evaluate": CHANGE, "console": READ},
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
     "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD, "drift": READ},
     "anomalies": {"etl": ERASE, "score": ADD},
     "unscorable_claims": {"etl": ERASE, "score": ADD},
-    "cohorts": {"drift": ADD},
-    "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE"},
+    "cohorts": {"drift": ADD, "console": READ},
+    "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE", "console": READ},
     "profile_edges": {"drift": ADD},
-    "weekly_profiles": {"drift": f"{ADD}, DELETE"},
-    "stops": {"score": READ, "drift": ADD},
+    "weekly_profiles": {"drift": f"{ADD}, DELETE", "console": READ},
+    "stops": {"score": READ, "drift": ADD, "console": READ},
 }
-"""Privileges by table and stage; what is not named may not be done."""
+"""Privileges by table and who works with it; what is not named may not be done."""
 
 
-def role(stage: Stage) -> str:
-    """Role that a stage works as; it can't log in, and belongs to the whole server.
+def role(worker: Worker) -> str:
+    """Role that a stage or the console works as; it can't log in, and belongs to the whole server.
 
     >>> role("etl")
     'claimsight_etl'
     """
-    return f"claimsight_{stage}"
+    return f"claimsight_{worker}"
 
 
-def granted(table: str) -> Mapping[Stage, str]:
-    """Privileges on a table by stage; none on one that is not Claimsight's.
+def granted(table: str) -> Mapping[Worker, str]:
+    """Privileges on a table by who works with it; none on one that is not Claimsight's.
 
     >>> granted("reference_agents"), granted("a team's own")
     ({'etl': 'SELECT, INSERT, UPDATE, DELETE'}, {})
@@ -72,20 +79,20 @@ def granted(table: str) -> Mapping[Stage, str]:
 def wanted(tables: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
     """Role, table with its schema, and privilege, one of each at a time."""
     for schema, table in tables:
-        for stage, privileges in granted(table).items():
+        for worker, privileges in granted(table).items():
             for privilege in privileges.split(", "):
-                yield role(stage), f'"{schema}"."{table}"', privilege
+                yield role(worker), f'"{schema}"."{table}"', privilege
 
 
 def statements(tables: Iterable[tuple[str, str]]) -> Iterator[str]:
-    """SQL that lets each stage do what it may with these tables, given as schema and name, and nothing else."""
+    """SQL that lets each do what it may with these tables, given as schema and name, and nothing else."""
     tables = [(schema, table) for schema, table in tables if granted(table)]
-    everyone = ", ".join(map(role, STAGES))
+    everyone = ", ".join(map(role, WORKERS))
     for schema in sorted({schema for schema, _ in tables}):
         yield f'GRANT USAGE ON SCHEMA "{schema}" TO {everyone}'
         # etl alone draws numbers of its own, for files.
         yield f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{schema}" TO {role("etl")}'
     for schema, table in tables:
         yield f'REVOKE ALL ON "{schema}"."{table}" FROM {everyone}'
-        for stage, privileges in granted(table).items():
-            yield f'GRANT {privileges} ON "{schema}"."{table}" TO {role(stage)}'
+        for worker, privileges in granted(table).items():
+            yield f'GRANT {privileges} ON "{schema}"."{table}" TO {role(worker)}'

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
@@ -18,6 +18,7 @@ from shared.errors import ConfigError
 PREFIX = "CLAIMSIGHT_"
 EVENT_BUS = "eventbridge://"
 """Begins the name of a bus."""
+Built = TypeVar("Built", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -79,30 +80,19 @@ class EventBus:
         return f"{EVENT_BUS}{self.name}"
 
 
-class Settings(BaseModel):
-    """Settings of a stage; ``.env.example`` explains each variable.
-
-    The clock is among them: no stage asks what time it is, and whatever was not known by ``as_of`` is invisible to it.
-    """
+class Common(BaseModel):
+    """What a stage and the console both are told."""
 
     model_config = ConfigDict(frozen=True)
 
     contract: Path
     database_url: SecretStr
-    drop: Path | S3Prefix
-    source_url: SecretStr | None = None
     events: Path | EventBus
     artifacts: Path | S3Prefix
-    mlflow_tracking_uri: str
-    as_of: AwareDatetime
-    pseudonym_key: SecretStr | None = None
-    threads: Annotated[int, Field(ge=1, le=256)] = 2
-    dask_scheduler: str | None = None
-    metrics: Annotated[str, Field(pattern=r"^[A-Za-z0-9._/#-]{1,255}$")] | None = None
     git_sha: str = "unknown"
     image_digest: str = "none"
 
-    @field_validator("drop", "artifacts", mode="before")
+    @field_validator("drop", "artifacts", mode="before", check_fields=False)
     @classmethod
     def _folder_or_bucket(cls, value: str) -> Path | S3Prefix:
         if "://" not in value:
@@ -121,14 +111,7 @@ class Settings(BaseModel):
             return EventBus(found[1])
         raise PydanticCustomError("events", "is neither a file nor eventbridge://bus")
 
-    @field_validator("dask_scheduler")
-    @classmethod
-    def _scheduler(cls, value: str) -> str:
-        if not re.fullmatch(r"(tcp|tls)://.+:\d+", value):
-            raise PydanticCustomError("scheduler", "is not tcp://host:port")
-        return value
-
-    @field_validator("as_of", mode="before")
+    @field_validator("as_of", mode="before", check_fields=False)
     @classmethod
     def _in_utc(cls, value: str) -> str:
         """Take a moment without a zone, or a bare date, as UTC."""
@@ -139,11 +122,42 @@ class Settings(BaseModel):
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
+class Settings(Common):
+    """Settings of a stage; ``.env.example`` explains each variable.
+
+    The clock is among them: no stage asks what time it is, and whatever was not known by ``as_of`` is invisible to it.
+    """
+
+    drop: Path | S3Prefix
+    source_url: SecretStr | None = None
+    mlflow_tracking_uri: str
+    as_of: AwareDatetime
+    pseudonym_key: SecretStr | None = None
+    threads: Annotated[int, Field(ge=1, le=256)] = 2
+    dask_scheduler: str | None = None
+    metrics: Annotated[str, Field(pattern=r"^[A-Za-z0-9._/#-]{1,255}$")] | None = None
+
+    @field_validator("dask_scheduler")
+    @classmethod
+    def _scheduler(cls, value: str) -> str:
+        if not re.fullmatch(r"(tcp|tls)://.+:\d+", value):
+            raise PydanticCustomError("scheduler", "is not tcp://host:port")
+        return value
+
+
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Build the settings.
+    """Build a stage's settings; see :func:`built`."""
+    # The one place that looks at the clock on the wall.
+    return built(Settings, {variable("as_of"): datetime.now(UTC).isoformat()} | _set(environment))
+
+
+def built(kind: type[Built], environment: Mapping[str, str]) -> Built:
+    """Build settings.
 
     Parameters
     ----------
+    kind : type
+        Of the settings.
     environment : Mapping
         ``CLAIMSIGHT_*`` variables and ``MLFLOW_TRACKING_URI``; an empty value counts as absent.
 
@@ -152,16 +166,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     ConfigError
         Names every variable that is missing or malformed.
     """
-    values = {
-        key.removeprefix(PREFIX).lower(): value.strip()
-        for key, value in environment.items()
-        if (key.startswith(PREFIX) or key == "MLFLOW_TRACKING_URI") and value.strip()
-    }
-    values = {key: value for key, value in values.items() if key in Settings.model_fields}
-    # The one place that looks at the clock on the wall.
-    values.setdefault("as_of", datetime.now(UTC).isoformat())
+    given = _set(environment)
+    values = {field: given[variable(field)] for field in kind.model_fields if variable(field) in given}
     try:
-        return Settings.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(
             *(
@@ -170,6 +178,10 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
                 for item in error.errors()
             )
         ) from error
+
+
+def _set(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value.strip() for name, value in environment.items() if value.strip()}
 
 
 _S3 = re.compile("s3://([A-Za-z0-9._-]{3,63})(/.*)?")

@@ -6,6 +6,7 @@ server that a killed run left behind.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import pwd
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 from deploy.local.stop import stop
@@ -32,7 +33,7 @@ START_SECONDS = 30
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """Run a server while the block lasts.
+    """Run a server while the block lasts, or longer where another process needs it too.
 
     Parameters
     ----------
@@ -57,16 +58,31 @@ def postgres(folder: Path) -> Iterator[str]:
     if account is not None:
         for place in (folder, Path(binary("initdb"))):
             _let_pass(place)
-    _initialise(folder, account)
-    socket = _socket_folder(folder, account)
-    (folder / "claimsight.conf").write_text(
-        f"listen_addresses = ''\nunix_socket_directories = '{_escaped(socket)}'\nmax_connections = 40\n"
-    )
+    with folder.with_name(f"{folder.name}.users").open("w") as users:
+        # Whoever comes first starts it, the others wait for that; whoever goes last stops it.
+        if not _try_lock(users):
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            _initialise(folder, account)
+            socket = _socket_folder(folder, account)
+            (folder / "claimsight.conf").write_text(
+                f"listen_addresses = ''\nunix_socket_directories = '{_escaped(socket)}'\nmax_connections = 40\n"
+            )
+            _pg_ctl(folder, account, "start", "-w", "-t", str(START_SECONDS), "-l", str(folder / "server.log"))
+            fcntl.flock(users, fcntl.LOCK_SH)
+            yield f"postgresql://postgres@/postgres?host={quote(str(socket), safe='')}"
+        finally:
+            if _try_lock(users):
+                stop(folder)
+
+
+def _try_lock(file: TextIO) -> bool:
+    """Take a file's lock if nobody else has it, even shared."""
     try:
-        _pg_ctl(folder, account, "start", "-w", "-t", str(START_SECONDS), "-l", str(folder / "server.log"))
-        yield f"postgresql://postgres@/postgres?host={quote(str(socket), safe='')}"
-    finally:
-        stop(folder)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _account() -> pwd.struct_passwd | None:

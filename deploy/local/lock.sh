@@ -1,5 +1,5 @@
 #!/bin/sh
-# Re-make requirements/*.txt from the dependency groups of pyproject.toml.
+# Re-make requirements/*.txt from the dependency groups of pyproject.toml, and the lock of the console's pages.
 #
 # First one lock of everything, then each group with that one as its constraint, so that a package has the same version
 # wherever it is installed. Options go to the first: `--upgrade`, or `--upgrade-package NAME`.
@@ -24,3 +24,7 @@ for group in $groups; do
 done
 # By itself: what benchmarks are held against must not hold anything else back.
 compile requirements/bench.txt --group bench --no-annotate "$@"
+# Without the addresses, which would name a registry; the hashes say what a package is, wherever it comes from.
+sh deploy/local/node.sh npm install --package-lock-only --silent --omit-lockfile-registry-resolved=false
+pages=console/web/package-lock.json
+sed '/^ *"resolved": /d' $pages >$pages.new && mv $pages.new $pages

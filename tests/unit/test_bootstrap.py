@@ -19,7 +19,7 @@ from tests import factories
 
 OWNER = "test_owner"
 """As RDS makes its first login: may make roles and databases, and is no superuser."""
-PASSWORDS = {name: f"secret-of-{name}" for name in (*STAGES, MLFLOW)}
+PASSWORDS = {name: f"secret-of-{name}" for name in (*STAGES, MLFLOW, "console")}
 
 
 @pytest.fixture(scope="module")

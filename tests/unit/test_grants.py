@@ -9,11 +9,11 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from shared.choreography import STAGES, Stage
+from shared.choreography import STAGES
 from shared.contract import Contract
 from shared.database import Database
 from shared.errors import ConfigError
-from shared.grants import granted, role
+from shared.grants import WORKERS, Worker, granted, role
 from tests.factories import contract, emptied
 
 KINDS = {
@@ -25,10 +25,12 @@ KINDS = {
 OWN = '"the ""team"""'
 READ = frozenset({"SELECT"})
 MOST = frozenset({"SELECT", "INSERT", "UPDATE"})
-MAY: dict[str, dict[Stage, Set[str]]] = {
-    "schema_versions": dict.fromkeys(STAGES, READ),
-    "job_runs": dict.fromkeys(STAGES, MOST),
+MAY: dict[str, dict[Worker, Set[str]]] = {
+    "schema_versions": dict.fromkeys(WORKERS, READ),
+    "job_runs": {**dict.fromkeys(STAGES, MOST), "console": READ},
     "access_log": {"score": {"INSERT"}},
+    "people": {"console": MOST},
+    "sessions": {"console": MOST | {"DELETE"}},
     "ingest_files": {"etl": MOST, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
@@ -40,11 +42,17 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
     "pulled_rows": {"etl": {"SELECT", "INSERT", "DELETE"}},
     "reference_agents": {"etl": MOST | {"DELETE"}},
     "trials": {"train": {"SELECT", "INSERT"}},
-    "models": {"train": {"SELECT", "INSERT"}, "evaluate": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
-    "model_history": {"evaluate": {"SELECT", "INSERT"}, "score": {"SELECT"}, "drift": {"SELECT"}},
-    "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
-    "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}},
-    "model_cards": {"evaluate": MOST},
+    "models": {
+        "train": {"SELECT", "INSERT"},
+        "evaluate": {"SELECT"},
+        "score": {"SELECT"},
+        "drift": {"SELECT"},
+        "console": READ,
+    },
+    "model_history": {"evaluate": {"SELECT", "INSERT"}, "score": {"SELECT"}, "drift": {"SELECT"}, "console": READ},
+    "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}, "console": READ},
+    "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}, "console": READ},
+    "model_cards": {"evaluate": MOST, "console": READ},
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
     "predictions": {
         "etl": {"SELECT", "DELETE"},
@@ -52,13 +60,18 @@ MAY: dict[str, dict[Stage, Set[str]]] = {
         "score": {"SELECT", "INSERT"},
         "drift": {"SELECT"},
     },
-    "cohorts": {"drift": {"SELECT", "INSERT"}},
+    "cohorts": {"drift": {"SELECT", "INSERT"}, "console": READ},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "unscorable_claims": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
-    "drift_metrics": {"train": {"SELECT"}, "score": {"SELECT"}, "drift": {"SELECT", "INSERT", "DELETE"}},
+    "drift_metrics": {
+        "train": {"SELECT"},
+        "score": {"SELECT"},
+        "drift": {"SELECT", "INSERT", "DELETE"},
+        "console": READ,
+    },
     "profile_edges": {"drift": {"SELECT", "INSERT"}},
-    "weekly_profiles": {"drift": {"SELECT", "INSERT", "DELETE"}},
-    "stops": {"score": {"SELECT"}, "drift": {"SELECT", "INSERT"}},
+    "weekly_profiles": {"drift": {"SELECT", "INSERT", "DELETE"}, "console": READ},
+    "stops": {"score": {"SELECT"}, "drift": {"SELECT", "INSERT"}, "console": READ},
 }
 """What each stage is to be able to do, told once more: a change of the grants is to be meant."""
 
@@ -121,8 +134,8 @@ def test_every_table_has_its_grants(url: str) -> None:
     assert all(map(granted, names))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_what_a_stage_may_do(url: str, stage: Stage) -> None:
+@pytest.mark.parametrize("stage", WORKERS)
+def test_what_a_stage_may_do(url: str, stage: Worker) -> None:
     """Working as its role a stage can do what it is to, and nothing else: raw rows and erasures are etl's alone."""
     with psycopg.connect(url, options="-c search_path=motor,claimsight") as connection:
         every = tables(connection)
@@ -132,7 +145,7 @@ def test_what_a_stage_may_do(url: str, stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("stage", ["etl", "score"])
-def test_a_login_of_one_stage(postgres: str, url: str, stage: Stage) -> None:
+def test_a_login_of_one_stage(postgres: str, url: str, stage: Worker) -> None:
     """A login that belongs to one role prepares what is prepared, and may then do no more than the role."""
     with login(postgres, role(stage)) as as_login, Database(as_login(url), "motor") as database:
         database.prepare(_contract())

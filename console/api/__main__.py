@@ -1,0 +1,41 @@
+"""Serve the console: ``python -m console.api``."""
+
+from __future__ import annotations
+
+import sys
+
+import uvicorn
+
+from console.api.app import create_app
+from console.api.settings import from_environment
+from shared import logs
+from shared.errors import ClaimsightError
+
+
+def main() -> int:
+    """Serve until told to stop; what is wrong with the settings is said in one line each."""
+    logs.configure()
+    try:
+        settings = from_environment()
+        app = create_app(settings)
+    except ClaimsightError as error:
+        for problem in error.problems:
+            print(f"claimsight: {problem}", file=sys.stderr)
+        return int(error.exit_code)
+    # Behind a load balancer the address of whoever asks stands in a header that only that may write.
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=settings.secure,
+        forwarded_allow_ips="*" if settings.secure else None,
+        timeout_graceful_shutdown=10,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

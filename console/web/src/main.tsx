@@ -1,0 +1,51 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { BrowserRouter, Route, Routes } from "react-router";
+import { ApiProblem } from "./api";
+import { Layout } from "./Layout";
+import { Home } from "./pages/Home";
+import { PAGES } from "./routes";
+import { SignedIn, useSession } from "./session";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/layout.css";
+
+const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // What the API refuses it will refuse again.
+      retry: (count, error) => count < 2 && !(error instanceof ApiProblem && error.status >= 400 && error.status < 500),
+      staleTime: 10_000,
+    },
+  },
+});
+
+function Pages() {
+  const { permissions } = useSession();
+  return (
+    <Routes>
+      <Route element={<Layout />}>
+        <Route index element={<Home />} />
+        {PAGES.filter(({ needs }) => permissions.includes(needs)).map(({ path, element }) => (
+          <Route key={path} path={path} element={element} />
+        ))}
+        <Route path="*" element={<p>There is no such page, or your roles do not include it.</p>} />
+      </Route>
+    </Routes>
+  );
+}
+
+const root = document.getElementById("root");
+if (root === null) throw new Error("index.html has no #root");
+createRoot(root).render(
+  <StrictMode>
+    <QueryClientProvider client={queries}>
+      <BrowserRouter>
+        <SignedIn>
+          <Pages />
+        </SignedIn>
+      </BrowserRouter>
+    </QueryClientProvider>
+  </StrictMode>,
+);
