@@ -68,11 +68,11 @@ def _after(pattern: str, text: str, here: int) -> int:
 
 def column_of(name: str, rows: Sequence[Row]) -> pl.Series:
     """Cells of a key, of Binary; what an object lacks, or says is null, is empty."""
-    values = [row.get(name) for row in rows]
+    values = [row.get(name) or "" for row in rows]
     try:
-        return pl.Series(name, values, dtype=pl.String).fill_null("").cast(pl.Binary)
+        return pl.Series(name, values, dtype=pl.String).cast(pl.Binary)
     except UnicodeEncodeError:  # the strict cast says which row's
-        return pl.Series(name, [(value or "").encode(errors="surrogatepass") for value in values], dtype=pl.Binary)
+        return pl.Series(name, [value.encode(errors="surrogatepass") for value in values], dtype=pl.Binary)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
