@@ -75,7 +75,7 @@ def judge_together(cells: Sequence[pl.Series], columns: Sequence[Column], na_val
     try:
         frame = frame.cast(pl.String)
     except pl.exceptions.ComputeError:
-        frame = pl.DataFrame([_decoded(cell) for cell in frame])
+        frame = pl.DataFrame([_decoded(cell).alias(cell.name) for cell in frame])
     frame = frame.select(texts).with_columns(values)
     is_broken = any(column.any() for column in frame.select(broken))
     found = frame.select(faults) if is_broken else None
