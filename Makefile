@@ -92,10 +92,10 @@ engine: ## have a Docker engine: leaves one that answers alone, else installs an
 engine-stop: ## stop the engine that `make engine` started, and no other
 	@sh deploy/local/engine.sh stop
 
-images: engine ## build the images: five stages, mlflow, postgres (REGISTRY= TAG= PYTHON_IMAGE= CA_BUNDLE=)
+images: engine web ## build the images: five stages, console, mlflow, postgres (REGISTRY= TAG= PYTHON_IMAGE= CA_BUNDLE=)
 	@sh deploy/local/images.sh
 
-image: engine ## build one image: make image STAGE=etl
+image: engine web ## build one image: make image STAGE=etl
 	@sh deploy/local/images.sh "$${STAGE:?names no target; make image STAGE=etl}"
 
 up: images ## start Postgres and MLflow as containers, for single stages beside them; writes .env where there is none

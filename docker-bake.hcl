@@ -13,7 +13,7 @@ variable "CREATED" { default = "" }    # the commit's time, not the build's, so 
 variable "SOURCE" { default = "" }
 
 group "default" {
-  targets = ["job", "mlflow", "postgres"]
+  targets = ["job", "console", "mlflow", "postgres"]
 }
 
 target "common" {
@@ -44,6 +44,18 @@ target "job" {
   tags = concat(
     ["${REGISTRY == "" ? "" : "${REGISTRY}/"}${REPOSITORY}/${stage}:${TAG}"],
     CACHE == "" || REGISTRY == "" ? [] : ["${CACHE}:${stage}"], # pushed with it, to start the next build
+  )
+}
+
+target "console" {
+  inherits   = ["common"]
+  dockerfile = "images/console.Dockerfile"
+  args       = { GIT_SHA = GIT_SHA }
+  labels     = { "org.opencontainers.image.title" = "claimsight-console" }
+  cache-from = CACHE == "" ? [] : ["type=registry,ref=${CACHE}:console"]
+  tags = concat(
+    ["${REGISTRY == "" ? "" : "${REGISTRY}/"}${REPOSITORY}/console:${TAG}"],
+    CACHE == "" || REGISTRY == "" ? [] : ["${CACHE}:console"], # pushed with it, to start the next build
   )
 }
 

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 ONE_BY_ONE = ("tests/aws_local/", "tests/container/")
 """Folders whose tests share Docker's engine, its images and its memory: never two of them at once."""
+TOGETHER = "tests/console/"
+"""Folder whose tests share a book that takes long to make: one process makes it."""
 SAID = pytest.StashKey[list[str]]()
 
 # As `shared.job` has it for the stages: of two fits at once the threads that wait would take the time of the others.
@@ -54,6 +56,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith(TOGETHER):
+                return TOGETHER
             return "one by one" if nodeid.startswith(ONE_BY_ONE) else nodeid.partition("::")[0]
 
     config.option.loadscopereorder = False  # by folder, as collected: the long ones come first

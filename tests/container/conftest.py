@@ -36,6 +36,8 @@ from tests import factories
 
 HERE = Path(__file__).parent
 STAGES: tuple[Stage, ...] = get_args(Stage)
+PROGRAMS: tuple[str, ...] = (*STAGES, "console")
+IMAGES: tuple[str, ...] = (*PROGRAMS, "postgres")
 REQUIRED = os.environ.get("REQUIRE_CONTAINER", "") not in ("", "0")
 LABEL = "claimsight.tests"
 PASSWORD = f"secret-{uuid4().hex}"
@@ -68,7 +70,7 @@ def missing() -> str:
     except (DockerException, OSError):  # requests' errors are OSErrors
         return "no Docker engine answers; make engine images"
     absent = []
-    for name in (*STAGES, "postgres"):
+    for name in IMAGES:
         try:
             client.images.get(image_name(name))
         except ImageNotFound:
@@ -167,7 +169,7 @@ class Engine:
         self.client = client
         self.network = network
         # By id: whoever builds anew meanwhile does not mix two builds in one run.
-        self.images = {name: client.images.get(image_name(name)) for name in (*STAGES, "postgres")}
+        self.images = {name: client.images.get(image_name(name)) for name in IMAGES}
 
     def start(
         self,

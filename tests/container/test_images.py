@@ -12,7 +12,20 @@ import pytest
 
 from shared.choreography import Stage
 from tests import factories
-from tests.container.conftest import PASSWORD, STAGES, UID, Ended, Engine, Place, furnished, only
+from tests.container.conftest import (
+    IMAGES,
+    PASSWORD,
+    PROGRAMS,
+    STAGES,
+    STOP_SECONDS,
+    UID,
+    Ended,
+    Engine,
+    Place,
+    furnished,
+    only,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 PROBE = """
@@ -57,7 +70,7 @@ print(json.dumps(found | {
     'modules': [name for name in modules if importlib.util.find_spec(name)],
     'system modules': system,
     'app': sorted(path.name for path in Path('/app').iterdir()),
-    'jobs': sorted(path.name for path in Path('/app/jobs').iterdir() if path.is_dir() and path.name != '__pycache__'),
+    'jobs': sorted(path.name for path in Path('/app/jobs').glob('*') if path.is_dir() and path.name != '__pycache__'),
     'uncompiled': [str(p) for p in Path('/app').rglob('*.py')
         if not Path(importlib.util.cache_from_source(str(p))).exists()],
     'writable': [place for place in '/ /app /opt/venv /etc /home /var /usr /tmp'.split() if writable(place)],
@@ -65,6 +78,8 @@ print(json.dumps(found | {
 }))
 """
 every_stage = pytest.mark.parametrize("stage", STAGES)
+every_program = pytest.mark.parametrize("program", PROGRAMS)
+every_image = pytest.mark.parametrize("name", IMAGES)
 
 
 @pytest.fixture(scope="module")
@@ -81,20 +96,20 @@ def prepared(engine: Engine, postgres: str, tmp_path_factory: pytest.TempPathFac
         yield place
 
 
-@every_stage
-def test_runs_as_nobody_in_particular(engine: Engine, probed: Any, stage: Stage) -> None:
-    """A stage runs as user and group 10001, without rights, and no program in its image could give it any."""
-    assert engine.images[stage].attrs["Config"]["User"] == f"{UID}:{UID}"
-    assert probed(stage)["ids"][:3] == [UID, UID, UID]
-    assert set(probed(stage)["ids"][3]) <= {UID}
-    assert probed(stage)["privileged"] == []
-    assert int(only(probed(stage)["capabilities"]), 16) == 0
+@every_program
+def test_runs_as_nobody_in_particular(engine: Engine, probed: Any, program: str) -> None:
+    """Each runs as user and group 10001, without rights, and no program in its image could give it any."""
+    assert engine.images[program].attrs["Config"]["User"] == f"{UID}:{UID}"
+    assert probed(program)["ids"][:3] == [UID, UID, UID]
+    assert set(probed(program)["ids"][3]) <= {UID}
+    assert probed(program)["privileged"] == []
+    assert int(only(probed(program)["capabilities"]), 16) == 0
 
 
-@every_stage
-def test_holds_no_installer_and_no_compiler(probed: Any, stage: Stage) -> None:
+@every_program
+def test_holds_no_installer_and_no_compiler(probed: Any, program: str) -> None:
     """An image has neither pip nor apt nor a compiler, for its own Python or for the system's."""
-    found = probed(stage)
+    found = probed(program)
     assert (found["tools"], found["modules"], found["system modules"]) == ([], [], "[]")
     assert found["installers"] == []
 
@@ -108,14 +123,36 @@ def test_holds_its_own_code_only(probed: Any, stage: Stage) -> None:
     assert (found["tests"], found["uncompiled"]) == ([], [])
 
 
-@every_stage
-def test_writes_to_tmp_only(probed: Any, stage: Stage) -> None:
+def test_the_console_holds_no_stage(probed: Any) -> None:
+    """The console has the contracts, what is shared, its own code and pages; none of the stages, no test."""
+    found = probed("console")
+    assert found["app"] == ["console", "contracts", "shared"]
+    assert (found["tests"], found["uncompiled"]) == ([], [])
+
+
+def test_the_console_serves_its_pages(engine: Engine, prepared: Place) -> None:
+    """It answers once it runs, with the pages that were built, and stops when it is told to."""
+    prepared.prepare()
+    container = engine.start("console", place=prepared)
+    ask = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8400{}', timeout=2).read().decode())"
+
+    def said(path: str) -> str:
+        return str(container.exec_run(["python", "-c", ask.format(path)]).output.decode())
+
+    until(lambda: '"ok"' in said("/healthz"))
+    assert "<title>Claimsight</title>" in said("/")
+    seconds, ended = engine.stop(container)
+    assert (seconds < STOP_SECONDS, ended.code) == (True, 143)
+
+
+@every_program
+def test_writes_to_tmp_only(probed: Any, program: str) -> None:
     """With a read-only root /tmp can be written to and nothing else, and nothing else is open to all."""
-    assert probed(stage)["writable"] == ["/tmp"]
-    assert set(probed(stage)["open"]) <= {"/var/tmp", "/run/lock", "/dev/shm", "/dev/mqueue"}
+    assert probed(program)["writable"] == ["/tmp"]
+    assert set(probed(program)["open"]) <= {"/var/tmp", "/run/lock", "/dev/shm", "/dev/mqueue"}
 
 
-@pytest.mark.parametrize("name", [*STAGES, "postgres"])
+@every_image
 def test_says_what_it_is(engine: Engine, name: str) -> None:
     """Each image says by OCI labels what it is, of which code, when made, from where and on what base."""
     labels = engine.images[name].labels
@@ -126,7 +163,7 @@ def test_says_what_it_is(engine: Engine, name: str) -> None:
     assert {f"{prefix}created", f"{prefix}source"} <= labels.keys()
 
 
-@pytest.mark.parametrize("name", [*STAGES, "postgres"])
+@every_image
 def test_holds_no_secret(engine: Engine, name: str) -> None:
     """Neither settings nor history nor files of an image hold a password, a key or where packages came from."""
     image = engine.images[name]
@@ -135,10 +172,10 @@ def test_holds_no_secret(engine: Engine, name: str) -> None:
     assert not [entry for entry in image.attrs["Config"]["Env"] if "PASSWORD" in entry or "DATABASE_URL" in entry]
 
 
-@every_stage
-def test_keeps_no_build_secret(probed: Any, stage: Stage) -> None:
+@every_program
+def test_keeps_no_build_secret(probed: Any, program: str) -> None:
     """What the build was told in secret is in no file of the image."""
-    assert probed(stage)["secrets"] == []
+    assert probed(program)["secrets"] == []
 
 
 @pytest.fixture(scope="module")

@@ -6,20 +6,22 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from shared.bootstrap import MLFLOW, TRACKERS, bootstrap, login, passwords
+from shared.bootstrap import CONSOLE, MLFLOW, TRACKERS, bootstrap, login, passwords
 from shared.choreography import STAGES
 from shared.errors import ConfigError
+from shared.grants import WORKERS
 from tests import factories
 
 OWNER = "test_owner"
 """As RDS makes its first login: may make roles and databases, and is no superuser."""
-PASSWORDS = {name: f"secret-of-{name}" for name in (*STAGES, MLFLOW, "console")}
+PASSWORDS = {name: f"secret-of-{name}" for name in (*WORKERS, MLFLOW)}
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def owners(postgres: str) -> Iterator[str]:
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {OWNER} LOGIN CREATEROLE CREATEDB PASSWORD 'own'")
         connection.execute(f"CREATE DATABASE test_bootstrap OWNER {OWNER}")
-        roles = [f"claimsight_{stage}" for stage in STAGES]
+        roles = [f"claimsight_{worker}" for worker in WORKERS]
         for role in roles:
             connection.execute(f"DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
             connection.execute(f"GRANT {role} TO {OWNER} WITH ADMIN OPTION")
@@ -67,16 +69,17 @@ def _as(name: str, url: str, database: str = "test_bootstrap") -> psycopg.Connec
     return psycopg.connect(make_conninfo(url, user=login(name), password=PASSWORDS[name], dbname=database))
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_each_stage_logs_in_as_itself(ready: str, stage: str) -> None:
-    """A stage's login is in the stage's role and in none of another stage."""
-    with _as(stage, ready) as connection:
+@pytest.mark.parametrize("worker", WORKERS)
+def test_each_logs_in_as_itself(ready: str, worker: str) -> None:
+    """A login is in its own role and in no other; that of the console may not look at claims."""
+    with _as(worker, ready) as connection:
         found = connection.execute(
             "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) AND pg_has_role(oid, 'SET')",
-            [[f"claimsight_{name}" for name in STAGES]],
+            [[f"claimsight_{name}" for name in WORKERS]],
         ).fetchall()
-        assert found == [(f"claimsight_{stage}",)]
-        assert connection.execute("SELECT count(*) FROM motor.claims").fetchone() == (0,)
+        assert found == [(f"claimsight_{worker}",)]
+        with nullcontext() if worker != CONSOLE else pytest.raises(psycopg.errors.InsufficientPrivilege):
+            assert connection.execute("SELECT count(*) FROM motor.claims").fetchone() == (0,)
 
 
 def test_mlflow_is_shared_by_those_who_track(ready: str) -> None:
@@ -112,4 +115,4 @@ def test_all_passwords_are_asked_for_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         passwords({"CLAIMSIGHT_PASSWORD_ETL": "x", "CLAIMSIGHT_PASSWORD_SCORE": ""})
     named = {problem.split()[0] for problem in caught.value.problems}
-    assert named == {f"CLAIMSIGHT_PASSWORD_{name.upper()}" for name in PASSWORDS} - {"CLAIMSIGHT_PASSWORD_ETL"}
+    assert named == {f"CLAIMSIGHT_PASSWORD_{name.upper()}" for name in (*STAGES[1:], MLFLOW)}
