@@ -63,8 +63,10 @@ END
 $$;
 
 CREATE FUNCTION {line}.api_daily_sums(moment timestamptz) RETURNS TABLE (day date, kind text, one bigint, other bigint)
-LANGUAGE sql SECURITY DEFINER STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT * FROM {line}.daily_sums(moment)
+LANGUAGE plpgsql SECURITY DEFINER STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RETURN QUERY SELECT d.day, d.kind, d.one, d.other FROM {line}.daily_sums(api_daily_sums.moment) d;
+END
 $$;
 
 -- What a reference table of the contract tells by some keys.
