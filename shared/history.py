@@ -15,12 +15,10 @@ from typing import Any
 
 from shared.contract import Contract
 from shared.database import Database, quoted
-from shared.past import MOST_CLAIMS, SHARERS, WINDOW_DAYS, entities, of_entity, past_of, usual_amount
+from shared.past import MOST_CLAIMS, PEERS_DAYS, SHARERS, WINDOW_DAYS, entities, of_entity, past_of, usual_amount
 
 PRIOR_CLAIMS = 10
 """Claims of the usual share of fraud that are mixed into an entity's: with few outcomes it says little."""
-PEERS_DAYS = 365
-"""How far back amounts of the same kind are looked at: far enough for a season, not for inflation."""
 LEAST_PEERS = 10
 """Earlier claims of a kind below which no amount is called usual."""
 WORK_MEM = "32MB"

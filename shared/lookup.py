@@ -74,7 +74,8 @@ def _past(contract: Contract) -> str:
     return (
         f"SELECT q.place, q.at, ARRAY[{listed}]::float8[] FROM (SELECT r.*, least(r.event_time, ({first})) AS at "
         "FROM jsonb_to_recordset(past_of_claims.asked) AS r (place integer, claim_id text, event_time timestamptz, "
-        f"claimant text, known bigint, frauds bigint, peers bigint, logs numeric{typed})) q "
+        # OFFSET 0: else Postgres would put the look for the first event into each place that asks for the moment.
+        f"claimant text, known bigint, frauds bigint, peers bigint, logs numeric{typed}) OFFSET 0) q "
         f"CROSS JOIN LATERAL (SELECT {usual_rate('q.frauds', 'q.known')} AS rate) u {' '.join(joins)}"
     )
 
@@ -105,8 +106,9 @@ def _of_entity(contract: Contract, name: str, entity: str, claimant: str | None)
 
 
 _PHOTOS_REUSED = (
-    "SELECT count(DISTINCT s.picture_id) FROM claim_photos s JOIN pictures r USING (picture_id) "
-    "WHERE s.claim_id = q.claim_id AND r.repeated AND (s.known_at IS NULL OR s.known_at <= %(as_of)s) "
+    "SELECT count(DISTINCT s.picture_id) FROM claim_photos s "
+    "WHERE s.claim_id = q.claim_id AND (s.known_at IS NULL OR s.known_at <= %(as_of)s) "
+    "AND (SELECT r.repeated FROM pictures r WHERE r.picture_id = s.picture_id) "
     "AND EXISTS (SELECT FROM claim_photos p JOIN claims_as_of(%(as_of)s) c USING (claim_id) "
     "WHERE p.picture_id = s.picture_id AND p.claim_id <> q.claim_id AND c.event_time <= q.event_time "
     "AND (p.known_at IS NULL OR p.known_at <= %(as_of)s))"

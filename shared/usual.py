@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from shared.history import PEERS_DAYS
+from shared.past import PEERS_DAYS
 
 Row = tuple[date, str | None, int, int]
 """A day, a kind, and two sums of that day."""

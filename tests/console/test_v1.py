@@ -198,7 +198,7 @@ def test_alerts_page_by_page(api: Api, line: Scored) -> None:
 
 
 def test_decisions(api: Api, line: Scored) -> None:
-    """A decision becomes an outcome of the system's, known from now on; of nothing, of the future and of garbage none."""
+    """A decision becomes an outcome of the system, known from now on; garbage does not."""
     system, claim = api.system("decisions", system="siu"), CLAIMS[50]["Claim No."]
     told = system.post("/v1/decisions", json={"claim_id": claim, "decision": "fraud", "decided_at": "2024-12-30"})
     assert told.status_code == 201
@@ -240,8 +240,8 @@ def test_a_new_champion_is_noticed(api: Api, line: Scored) -> None:
     (line.folder / "model-2" / "model.json").rename(line.folder / "model-2" / "gone.json")
     assert system.post("/v1/score", json=new(6)).json()["model_version"] == 2
     line.rows(
-        "INSERT INTO model_history (model_version, alias, actor, reason, threshold, metrics, gates, as_of, run_id, action) "
-        "SELECT 1, 'champion', 'test', 'back', threshold, metrics, gates, as_of, run_id, 'rollback' FROM model_history "
+        "INSERT INTO model_history (model_version, alias, actor, reason, threshold, metrics, gates, as_of, run_id, "
+        "action) SELECT 1, 'champion', 'test', 'back', threshold, metrics, gates, as_of, run_id, 'rollback' FROM model_history "
         "WHERE model_version = 1"
     )
     until = time.monotonic() + 20
