@@ -241,8 +241,8 @@ def test_a_new_champion_is_noticed(api: Api, line: Scored) -> None:
     assert system.post("/v1/score", json=new(6)).json()["model_version"] == 2
     line.rows(
         "INSERT INTO model_history (model_version, alias, actor, reason, threshold, metrics, gates, as_of, run_id, "
-        "action) SELECT 1, 'champion', 'test', 'back', threshold, metrics, gates, as_of, run_id, 'rollback' FROM model_history "
-        "WHERE model_version = 1"
+        "action) SELECT 1, 'champion', 'test', 'back', threshold, metrics, gates, as_of, run_id, 'rollback' "
+        "FROM model_history WHERE model_version = 1"
     )
     until = time.monotonic() + 20
     while system.post("/v1/score", json=new(6)).json()["model_version"] == 2:
