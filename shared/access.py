@@ -28,7 +28,19 @@ ASKS = (
     "ask(text, text, text)",
     *(f"{name}(bigint)" for name in ("worklist", "claim", "prediction_history", "performance")),
 )
-CONSOLE_CALLS: tuple[str, ...] = ("console_ask(text, text, text, text)",)
+CONSOLE_CALLS: tuple[str, ...] = (
+    "console_ask(text, text, text, text)",
+    "api_ask(bigint, text, text)",
+    "api_past(timestamptz, integer, jsonb)",
+    "api_daily_sums(timestamptz)",
+    "api_reference(text, text[])",
+    "api_alerts(text, bigint, timestamptz, timestamptz, timestamptz, text, integer)",
+    "api_decide(bigint, text, timestamptz, text, boolean, timestamptz)",
+    "api_decisions(text, bigint, timestamptz, timestamptz, bigint, integer)",
+    "api_check(text, bigint, timestamptz, integer, integer)",
+    "api_begin(bigint, text, bytea)",
+    "api_finish(bigint, text, text, integer, text)",
+)
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
 CALLS: Mapping[str, tuple[str, ...]] = {
     ANALYST: ASKS,

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 ANOMALY = "anomaly"
 """Family of the models that rank claims by how unusual they are, where no outcome is known; never a champion."""
+STANDING = (
+    "SELECT h.model_version AS version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end, "
+    "m.judged_share FROM model_history h JOIN models m USING (model_version) "
+    "WHERE h.alias = 'champion' AND h.as_of <= %s "
+    # By the clock first: a replay of an earlier day may have written the later entry.
+    "ORDER BY h.as_of DESC, h.entry_id DESC LIMIT 1"
+)
+"""The row that a :class:`Champion` is built of, as of the clock's moment."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,7 @@ class Champion(Judged):
 
 def champion(database: Database, as_of: datetime) -> Champion | None:
     """Look up the model that stands as champion, or None: nothing has been promoted yet."""
-    found = database.rows(
-        "SELECT h.model_version AS version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end, "
-        "m.judged_share FROM model_history h JOIN models m USING (model_version) "
-        "WHERE h.alias = 'champion' AND h.as_of <= %s "
-        # By the clock first: a replay of an earlier day may have written the later entry.
-        "ORDER BY h.as_of DESC, h.entry_id DESC LIMIT 1",
-        [as_of],
-    )
+    found = database.rows(STANDING, [as_of])
     return Champion(**found[0]) if found else None
 
 

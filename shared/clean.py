@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 
 import polars as pl
 
-from shared.cells import Judged, judge, verdict, within_calendar
+from shared.cells import Judged, judge, judge_together, verdict, within_calendar
 from shared.contract import Contract, headers
 from shared.contract_parts import POLARS_DTYPES, Column, Derived, Outcomes, Reference
 from shared.pseudonyms import Pseudonyms
@@ -39,6 +40,15 @@ class Cleaned:
     good: pl.DataFrame
     bad: pl.DataFrame
     different: Mapping[str, pl.Series] = field(default_factory=dict)
+    _found: tuple[tuple[pl.Series, list[Fault]], ...] = ()
+
+    def faults(self) -> Iterator[tuple[int, str, str]]:
+        """Tell of the bad rows each fault by itself: line, column, and what is wrong with its cell."""
+        for lines, faults in self._found:
+            for name, fault in faults:
+                broken = fault.is_not_null()
+                for line, reason in zip(lines.filter(broken), fault.filter(broken), strict=True):
+                    yield line, name, reason
 
 
 def clean_claims(
@@ -48,6 +58,8 @@ def clean_claims(
     pseudonyms: Pseudonyms | None = None,
     tables: Mapping[str, pl.DataFrame] = MappingProxyType({}),
     moment: datetime | None = None,
+    *,
+    together: bool = False,
 ) -> Cleaned:
     """Hold claims against the contract.
 
@@ -63,6 +75,8 @@ def clean_claims(
         Of each reference table of the contract the rows that the claims' keys name: ``key`` and its columns.
     moment : datetime, optional
         What stands for the time of the event where the contract names none.
+    together : bool
+        Whether to judge all columns together, which comes to the same and is faster for a few rows.
 
     Returns
     -------
@@ -71,7 +85,7 @@ def clean_claims(
         the columns that the contract stores.
     """
     roles = contract.roles
-    judged = _judged(cells, contract.columns, contract.file.na_values)
+    judged = (_judged_together if together else _judged)(cells, contract.columns, contract.file.na_values)
     faults = _faults(judged)
     told = pl.Series([None], dtype=pl.Boolean).new_from_index(0, lines.len())
     if roles.label and contract.label:
@@ -102,7 +116,7 @@ def clean_claims(
         pl.col(_VERDICT).alias("is_fraud"),
         *(name for name in contract.stored if name not in ("claim_id", "event_time")),
     )
-    return Cleaned(good, pl.concat([sound.bad, whole.bad]), _different(judged))
+    return Cleaned(good, pl.concat([sound.bad, whole.bad]), _different(judged), sound._found + whole._found)
 
 
 def clean_outcomes(
@@ -201,6 +215,13 @@ def _judged(cells: pl.DataFrame, columns: Mapping[str, Column], na_values: tuple
     return {name: judge(cells[sources[name]], column, na_values) for name, column in columns.items()}
 
 
+def _judged_together(
+    cells: pl.DataFrame, columns: Mapping[str, Column], na_values: tuple[str, ...]
+) -> dict[str, Judged]:
+    judged = judge_together([cells[header] for header in headers(columns).values()], [*columns.values()], na_values)
+    return dict(zip(columns, judged, strict=True))
+
+
 def _faults(judged: Mapping[str, Judged]) -> list[Fault]:
     return [(name, column.fault) for name, column in judged.items() if column.fault is not None]
 
@@ -279,20 +300,23 @@ def _split(frame: pl.DataFrame, faults: list[Fault]) -> Cleaned:
     bad = told.filter(broken).select(
         column_name=pl.coalesce(named), reason=pl.concat_str(said, separator="; ", ignore_nulls=True)
     )
-    return Cleaned(frame.filter(~broken), bad.insert_column(0, frame["file_line"].filter(broken)))
+    lines = frame["file_line"]
+    bad.insert_column(0, lines.filter(broken))
+    return Cleaned(frame.filter(~broken), bad, _found=((lines, faults),))
 
 
 def _derive(frame: pl.DataFrame, derived: Mapping[str, Derived]) -> pl.DataFrame:
     """Add the derived columns, each null where it cannot be made."""
     made = []
     for name, column in derived.items():
-        dtype = POLARS_DTYPES[column.dtype]
-        made.append(_evaluate(frame, _sound(pl.sql_expr(column.sql).cast(dtype, strict=False), column)).alias(name))
+        made.append(_evaluate(frame, _sound(column)).alias(name))
     return frame.with_columns(made)
 
 
-def _sound(value: pl.Expr, column: Derived) -> pl.Expr:
-    """Hold what SQL made to what a cell of the dtype may be."""
+@lru_cache(maxsize=10_000)
+def _sound(column: Derived) -> pl.Expr:
+    """Hold what SQL makes to what a cell of the dtype may be."""
+    value = pl.sql_expr(column.sql).cast(POLARS_DTYPES[column.dtype], strict=False)
     match column.dtype:
         case "number":
             return pl.when(value.is_finite()).then(value)

@@ -187,7 +187,7 @@ class Database:
         self.rows("SELECT pg_advisory_unlock_all()")
 
     def prepare(self, contract: Contract) -> None:
-        """Bring the tables up to this code and contract: numbered migrations, the contract's own columns, grants.
+        """Bring the tables up to this code and contract: numbered migrations, what the contract asks for, grants.
 
         Where all is as it should be, this asks for no right but to look.
 
@@ -221,6 +221,8 @@ class Database:
         return bool(may)
 
     def _prepare(self, contract: Contract) -> None:
+        from shared import lookup  # which asks by way of this module
+
         with self.transaction():
             self.rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [MIGRATION_LOCK])
             self._migrate("claimsight", "claimsight")
@@ -237,6 +239,7 @@ class Database:
             if problems:
                 raise ConfigError(*(f"contract {contract.name}: {problem}" for problem in problems))
             access.disclose(self, contract)
+            lookup.install(self, contract)
             self._grant(contract.name)
             access.admit(self, contract.name)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from typing import Literal, Self
 
@@ -108,10 +109,17 @@ def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
         A column a feature, in their order: Float64 for numbers and ordered levels, String for categories; null where
         unknown, which infinity and NaN are too: a derived column may have divided by zero. Rows as they came.
     """
-    return claims.select(_value(feature, claims).alias(feature.name) for feature in features)
+    schema = claims.schema
+    return claims.select(_value(feature, schema[feature.sources[0]].is_temporal()) for feature in features)
 
 
-def _value(feature: Feature, claims: pl.DataFrame) -> pl.Expr:
+@lru_cache(maxsize=10_000)
+def _value(feature: Feature, is_temporal: bool) -> pl.Expr:
+    """Made once, since for a single claim making it costs as much as running it."""
+    return _made(feature, is_temporal).alias(feature.name)
+
+
+def _made(feature: Feature, is_temporal: bool) -> pl.Expr:
     first, *further = map(pl.col, feature.sources)
     if feature.recurs:
         return (first.dt.weekday() - 1).replace_strict(dict(enumerate(WEEKDAYS)), default=None, return_dtype=pl.String)
@@ -120,7 +128,7 @@ def _value(feature: Feature, claims: pl.DataFrame) -> pl.Expr:
     if feature.kind == "ordered":
         ranks = {level: float(rank) for rank, level in enumerate(feature.levels)}
         return first.replace_strict(ranks, default=None, return_dtype=pl.Float64)
-    if claims.schema[feature.sources[0]].is_temporal():
+    if is_temporal:
         begin, end = (column.cast(pl.Datetime("us", "UTC")) for column in (first, *further))
         return (end - begin).dt.total_seconds(fractional=True) / DAY_SECONDS
     number = first.cast(pl.Float64)

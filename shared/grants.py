@@ -28,6 +28,8 @@ GRANTS: Mapping[str, Mapping[Worker, str]] = {
     "access_log": {"score": "INSERT"},
     "people": {"console": CHANGE},
     "sessions": {"console": ALL},
+    "api_keys": {"console": CHANGE},
+    "api_answers": {"etl": ERASE},
     "ingest_files": {"etl": CHANGE, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": ALL},

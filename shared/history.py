@@ -15,17 +15,15 @@ from typing import Any
 
 from shared.contract import Contract
 from shared.database import Database, quoted
-from shared.past import MOST_CLAIMS, SHARERS, WINDOW_DAYS, entities, of_entity, past_of, usual_amount
+from shared.past import MOST_CLAIMS, PEERS_DAYS, SHARERS, WINDOW_DAYS, entities, of_entity, past_of, usual_amount
 
 PRIOR_CLAIMS = 10
 """Claims of the usual share of fraud that are mixed into an entity's: with few outcomes it says little."""
-PEERS_DAYS = 365
-"""How far back amounts of the same kind are looked at: far enough for a season, not for inflation."""
 LEAST_PEERS = 10
 """Earlier claims of a kind below which no amount is called usual."""
 WORK_MEM = "32MB"
 _TABLES = "pg_temp.asked, pg_temp.decided, pg_temp.history"
-_SENT = "FROM claims c WHERE c.revision = 1 AND c.known_at <= %(as_of)s"
+SENT = "FROM claims c WHERE c.revision = 1 AND c.known_at <= %(as_of)s"
 """Claims as they were first sent."""
 
 
@@ -59,23 +57,13 @@ def _tables(contract: Contract, rest: str) -> Iterator[tuple[str, str]]:
     known = {f"e{place}": entity for place, entity in enumerate(entities(contract))}
     named = "".join(f", c.{quoted(entity)} AS {name}" for name, entity in known.items())
     yield "asked", _asked(contract, named, rest)
-    yield "decided", _decided(named)
+    yield "decided", decided(named)
     columns, joins = list[str](), list[str]()
     for name, entity in known.items():
         told = of_entity(contract, entity)
         yield name, _of_entity(name, entity, roles.claimant, told)
         joins.append(f"LEFT JOIN {name} ON {name}.entity = q.{name} AND {name}.at = q.at")
-        expressions = {
-            # least() passes over what is unknown.
-            "claims": f"CASE WHEN {name}.at IS NOT NULL THEN least({name}.claims, {MOST_CLAIMS}) END",
-            "days": f"CASE WHEN {name}.last >= q.at - {_days(WINDOW_DAYS)} "
-            f"THEN extract(epoch FROM q.at - {name}.last) / 86400 END",
-            # Of no outcome it is 1 to the last bit, whatever is usual on that day, and though nothing is: not a date.
-            "rate": f"(coalesce({name}.frauds / nullif(u.rate, 0), 0) + {PRIOR_CLAIMS}) "
-            f"/ ({name}.known + {PRIOR_CLAIMS})",
-            "claimants": f"CASE WHEN {name}.at IS NOT NULL THEN "
-            f"least({name}.claimants - coalesce((own_{name}.at < q.at)::int, 0), {SHARERS}) END",
-        }
+        expressions = of_counts(name, f"own_{name}.at")
         columns += [expressions[what] for what in told]
         if "claimants" in told:
             pairs = _pairs(name, entity, str(roles.claimant))
@@ -95,6 +83,47 @@ def _tables(contract: Contract, rest: str) -> Iterator[tuple[str, str]]:
     yield "history", f"SELECT q.claim_id{numbered} FROM asked q {' '.join(joins)}"
 
 
+def of_counts(name: str, own: str) -> dict[str, str]:
+    """SQL of what :func:`shared.past.of_entity` names, over a claim ``q`` and the usual rate ``u.rate``.
+
+    Parameters
+    ----------
+    name : str
+        A row of what was known of the entity before ``q.at``: ``claims``, ``last``, ``known``, ``frauds``,
+        ``claimants``; its ``at`` is null where there is no entity.
+    own : str
+        When the claim's own claimant was first seen with the entity.
+    """
+    return {
+        # least() passes over what is unknown.
+        "claims": f"CASE WHEN {name}.at IS NOT NULL THEN least({name}.claims, {MOST_CLAIMS}) END",
+        "days": f"CASE WHEN {name}.last >= q.at - {days(WINDOW_DAYS)} "
+        f"THEN extract(epoch FROM q.at - {name}.last) / 86400 END",
+        # Of no outcome it is 1 to the last bit, whatever is usual on that day, and though nothing is: not a date.
+        "rate": f"(coalesce({name}.frauds / nullif(u.rate, 0), 0) + {PRIOR_CLAIMS}) / ({name}.known + {PRIOR_CLAIMS})",
+        "claimants": f"CASE WHEN {name}.at IS NOT NULL THEN "
+        f"least({name}.claimants - coalesce(({own} < q.at)::int, 0), {SHARERS}) END",
+    }
+
+
+def usual_rate(frauds: str, known: str) -> str:
+    """SQL of the usual share of fraud, from how many claims were frauds, and of how many the outcome was known."""
+    return f"({frauds})::float8 / nullif({known}, 0)"
+
+
+def usual_of(logs: str, peers: str) -> str:
+    """SQL of a kind's usual amount, from the sum of :func:`log_of` over its claims and their number.
+
+    The geometric mean: of amounts, it is near the median.
+    """
+    return f"CASE WHEN {peers} >= {LEAST_PEERS} THEN exp({logs} / {peers} / 1e6) END"
+
+
+def log_of(amount: str) -> str:
+    """SQL of an amount's logarithm in whole millionths, whose sum is the same in any order."""
+    return f"(ln(c.{amount}) * 1e6)::bigint"
+
+
 def _asked(contract: Contract, named: str, rest: str) -> str:
     roles = contract.roles
     others = {"claimant": roles.claimant, "kind": roles.kind}
@@ -104,7 +133,7 @@ def _asked(contract: Contract, named: str, rest: str) -> str:
     return f"SELECT c.claim_id, {at} AS at{named} FROM claims_as_of(%(as_of)s) c {rest}"
 
 
-def _decided(named: str) -> str:
+def decided(named: str = "") -> str:
     """What changed when an outcome came to be known: one that is taken back counts as it stood until then."""
     changes = (
         "SELECT claim_id, known_at, (lag(is_fraud) OVER w IS NULL)::int AS known, "
@@ -124,8 +153,8 @@ def _of_entity(name: str, entity: str, claimant: str | None, told: Collection[st
     rows = [
         f"SELECT {name} AS entity, at, 0 AS claims, 0 AS known, 0 AS frauds, 0 AS claimants, true AS asked "
         f"FROM asked WHERE {name} IS NOT NULL GROUP BY {name}, at",
-        f"SELECT c.{quoted(entity)}, c.event_time, 1, 0, 0, 0, false {_SENT} AND c.{quoted(entity)} {wanted} "
-        f"AND c.event_time >= (SELECT min(at) FROM asked) - {_days(WINDOW_DAYS)}",
+        f"SELECT c.{quoted(entity)}, c.event_time, 1, 0, 0, 0, false {SENT} AND c.{quoted(entity)} {wanted} "
+        f"AND c.event_time >= (SELECT min(at) FROM asked) - {days(WINDOW_DAYS)}",
         f"SELECT {name}, at, 0, known, frauds, 0, false FROM decided WHERE {name} {wanted}",
     ]
     if "claimants" in told:
@@ -139,7 +168,7 @@ def _of_entity(name: str, entity: str, claimant: str | None, told: Collection[st
         "coalesce(sum(sum(claimants)::int) OVER before, 0) AS claimants "
         f"FROM ({' UNION ALL '.join(rows)}) rows GROUP BY entity, at WINDOW "
         "before AS (PARTITION BY entity ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), "
-        f"lately AS (PARTITION BY entity ORDER BY at RANGE BETWEEN {_days(WINDOW_DAYS)} PRECEDING "
+        f"lately AS (PARTITION BY entity ORDER BY at RANGE BETWEEN {days(WINDOW_DAYS)} PRECEDING "
         "AND interval '1 microsecond' PRECEDING)) moments WHERE asked"
     )
 
@@ -147,13 +176,13 @@ def _of_entity(name: str, entity: str, claimant: str | None, told: Collection[st
 def _pairs(name: str, entity: str, claimant: str) -> str:
     """When each claimant was first seen with each entity."""
     return (
-        f"SELECT c.{quoted(entity)} AS entity, c.{quoted(claimant)} AS claimant, min(c.event_time) AS at {_SENT} "
+        f"SELECT c.{quoted(entity)} AS entity, c.{quoted(claimant)} AS claimant, min(c.event_time) AS at {SENT} "
         f"AND c.{quoted(entity)} IN (SELECT {name} FROM asked) AND c.{quoted(claimant)} IS NOT NULL GROUP BY 1, 2"
     )
 
 
 _USUAL_RATE = (
-    "SELECT day, (sum(sum(frauds)::int) OVER before)::float8 / nullif(sum(sum(known)::int) OVER before, 0) AS rate "
+    f"SELECT day, {usual_rate('sum(sum(frauds)::int) OVER before', 'sum(sum(known)::int) OVER before')} AS rate "
     "FROM (SELECT at::date AS day, known, frauds FROM decided "
     "UNION ALL SELECT DISTINCT at::date, 0, 0 FROM asked) rows "
     "GROUP BY day WINDOW before AS (ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
@@ -161,21 +190,19 @@ _USUAL_RATE = (
 
 
 def _usual_amounts(contract: Contract) -> str:
-    """Geometric mean of the amounts of each kind in the year before each day: of amounts, it is near the median.
-
-    In whole millionths of the logarithm, whose sum is the same in any order.
-    """
+    """Usual amount of each kind in the year before each day."""
     kind, amount = quoted(str(contract.roles.kind)), quoted(str(contract.roles.amount))
+    usual = usual_of("sum(sum(logs)::bigint) OVER year", "sum(sum(peers)::int) OVER year")
     return (
-        f"SELECT kind, day, CASE WHEN sum(sum(peers)::int) OVER year >= {LEAST_PEERS} THEN "
-        "exp(sum(sum(logs)::bigint) OVER year / sum(sum(peers)::int) OVER year / 1e6) END AS usual FROM ("
-        f"SELECT c.{kind} AS kind, c.event_time::date AS day, count(*) AS peers, "
-        f"sum((ln(c.{amount}) * 1e6)::bigint) AS logs {_SENT} AND c.{amount} > 0 "
-        f"AND c.event_time >= (SELECT min(at)::date FROM asked) - {_days(PEERS_DAYS)} GROUP BY 1, 2 "
+        f"SELECT kind, day, {usual} AS usual FROM ("
+        f"SELECT c.{kind} AS kind, c.event_time::date AS day, count(*) AS peers, sum({log_of(amount)}) AS logs "
+        f"{SENT} AND c.{amount} > 0 "
+        f"AND c.event_time >= (SELECT min(at)::date FROM asked) - {days(PEERS_DAYS)} GROUP BY 1, 2 "
         "UNION ALL SELECT DISTINCT kind, at::date, 0, 0 FROM asked) rows GROUP BY kind, day WINDOW year AS "
-        f"(PARTITION BY kind ORDER BY day RANGE BETWEEN {_days(PEERS_DAYS)} PRECEDING AND interval '1 day' PRECEDING)"
+        f"(PARTITION BY kind ORDER BY day RANGE BETWEEN {days(PEERS_DAYS)} PRECEDING AND interval '1 day' PRECEDING)"
     )
 
 
-def _days(number: int) -> str:
+def days(number: int) -> str:
+    """So many days, in SQL."""
     return f"interval '{number} days'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -191,14 +191,17 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         or new, 1 none, from 2 on the levels.
     """
     columns = [
-        _laid_out(pl.col(name), pl.Enum(kept) if known.schema[name] == pl.String else None).alias(name)
-        for name, kept in zip(known.columns, levels, strict=True)
+        _laid_out(name, tuple(kept) if dtype == pl.String else None)
+        for (name, dtype), kept in zip(known.schema.items(), levels, strict=True)
     ]
     return known.select(columns).to_numpy(order="c")
 
 
-def _laid_out(column: pl.Expr, levels: pl.Enum | None) -> pl.Expr:
+@lru_cache(maxsize=10_000)
+def _laid_out(name: str, levels: tuple[str, ...] | None) -> pl.Expr:
+    """Made once, since for a single claim making it costs as much as running it."""
+    column = pl.col(name)
     if levels is None:
         return column.clip(-_LARGEST, _LARGEST).cast(pl.Float32).fill_null(UNKNOWN)
-    codes = column.cast(levels, strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
-    return pl.when(column.is_null()).then(pl.lit(MISSING, pl.Float32)).otherwise(codes.fill_null(UNSEEN))
+    codes = column.cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
+    return pl.when(column.is_null()).then(pl.lit(MISSING, pl.Float32)).otherwise(codes.fill_null(UNSEEN)).alias(name)

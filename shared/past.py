@@ -11,6 +11,8 @@ from shared.contract_parts import DType
 WINDOW_DAYS = 90
 """How far back claims are counted. Over a year, what is neither rare nor frequent, such as the claims of one agent at
 one garage, grew for as long as a book of 14 months had lasted: its model then saw drift in every later week."""
+PEERS_DAYS = 365
+"""How far back amounts of the same kind are looked at: far enough for a season, not for inflation."""
 MOST_CLAIMS = 5
 """Earlier claims that are counted at most: of a garage that has more they tell the season and how the book grows."""
 SHARERS = 10

@@ -5,14 +5,18 @@ Drift stops score where the input is broken, since scores of broken claims would
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.database import Database
 
 if TYPE_CHECKING:
     from shared.job import Job
+# By the clock first: a replay of an earlier day may have written the later entry.
+NEWEST = "SELECT * FROM stops WHERE as_of <= %s ORDER BY as_of DESC, stop_id DESC LIMIT 1"
+"""The entry that holds at the clock's moment."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,11 @@ class Stop:
 
 def standing_stop(database: Database, as_of: datetime) -> Stop | None:
     """Look up the stop that holds at the clock's moment, or None: score may work."""
-    found = database.rows(
-        # By the clock first: a replay of an earlier day may have written the later entry.
-        "SELECT * FROM stops WHERE as_of <= %s ORDER BY as_of DESC, stop_id DESC LIMIT 1",
-        [as_of],
-    )
+    return stop_of(database.rows(NEWEST, [as_of]))
+
+
+def stop_of(found: Sequence[Mapping[str, Any]]) -> Stop | None:
+    """Tell the stop that stands from the rows of `NEWEST`."""
     if not found or found[0]["action"] == "clear":
         return None
     row = found[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ import polars as pl
 from shared.claims import read_claims
 from shared.contract import Contract
 from shared.database import Database
+from shared.past import entities, past_of
+from shared.usual import Usual
 
 START = datetime(2023, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -80,6 +83,39 @@ class Book:
     def read(self, as_of: float = 1000) -> pl.DataFrame:
         """Read the claims with their past, as of a day."""
         return read_claims(self.database, self.contract, "", {"as_of": self.moment(as_of)})
+
+    def looked_up(self, as_of: float, asked: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """The past of some claims by point queries, by claim and column; each has the columns of the contract."""
+        moment = self.moment(as_of)
+        days = self.database.rows("SELECT * FROM daily_sums(%s)", [moment])
+        usual = Usual.of((row["day"], row["kind"], row["one"], row["other"]) for row in days)
+        names = {f"e{place}": entity for place, entity in enumerate(entities(self.contract))}
+        told: list[dict[str, Any]] = [
+            {
+                "place": place,
+                "claim_id": claim["claim_id"],
+                "event_time": claim["event_time"],
+                "claimant": claim["claimant"],
+                **{name: claim[entity] for name, entity in names.items()},
+                **usual.before(claim["event_time"].date(), claim["kind"]),
+            }
+            for place, claim in enumerate(asked)
+        ]
+        found = self._past_of(moment, told)
+        moved = [
+            claim | usual.before(row["at"].date(), asked[row["place"]]["kind"])
+            for claim, row in zip(told, found, strict=True)
+        ]
+        found = self._past_of(moment, moved)
+        return {
+            asked[row["place"]]["claim_id"]: dict(zip(past_of(self.contract), row["past"], strict=True))
+            for row in found
+        }
+
+    def _past_of(self, moment: datetime, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return self.database.rows(
+            "SELECT * FROM past_of_claims(%s, %s) ORDER BY place", [moment, json.dumps(told, default=str)]
+        )
 
     def past(self, *columns: str, as_of: float = 1000) -> dict[str, tuple[Any, ...]]:
         """Some columns of the past, by claim."""

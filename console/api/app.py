@@ -16,6 +16,7 @@ from console.api import problems
 from console.api.routes import session
 from console.api.settings import WEB, ConsoleSettings
 from console.api.store import Store
+from console.api.v1 import app as v1
 from shared.contract import load
 
 ROUTERS: tuple[APIRouter, ...] = (session.router,)
@@ -54,7 +55,8 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with Store(settings.database_url.get_secret_value(), contract.name) as store:
             app.state.store = store
-            yield
+            async with v1.serving(app, store, settings, contract):
+                yield
 
     app = FastAPI(title="Claimsight", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.settings, app.state.contract = settings, contract
@@ -62,6 +64,8 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
     app.add_middleware(Guard, secure=settings.secure)
     for router in ROUTERS:
         app.include_router(router)
+
+    v1.mount(app, contract)
 
     @app.get("/healthz")
     async def healthy() -> dict[str, str]:

@@ -26,6 +26,8 @@ class ConsoleSettings(Common):
         A clock that stands still, for a replay; None for the clock on the wall.
     public_url : str
         Where browsers reach it, without a slash at the end. Over https its cookies are sent by nothing else.
+    api_rate : str
+        Requests that are taken of one key of the API, by each process.
     """
 
     as_of: AwareDatetime | None = None
@@ -34,6 +36,7 @@ class ConsoleSettings(Common):
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
     session_hours: Annotated[int, Field(ge=1, le=168)] = 12
     pseudonym_key: SecretStr | None = None
+    api_rate: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}/(second|minute|hour)$")] = "100/second"
 
     @field_validator("public_url")
     @classmethod

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator
-from typing import Any, NoReturn
 
 import polars as pl
 
 from jobs.etl.rows import MOST_BROKEN, Batch, Stream, UnreadableFileError, broken_rows, numbers, some, whole_lines
 from shared.contract_parts import File
+from shared.json_cells import Row, column_of, row_of
 
 BLOCK_BYTES = 4 << 20
 """Bytes of the file that are read at once, and of the longest line; as objects they can take twenty times as much."""
@@ -18,8 +18,6 @@ MOST_KEYS = 10_000
 """Keys of a batch that are told apart."""
 BEGIN = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*["}]|\[\s*[\[{\]])')
 """How JSON begins, and a CSV header does not."""
-
-_Row = dict[str, str | None]
 
 
 def header(stream: Stream, file: File, wanted: Collection[str]) -> list[str]:
@@ -42,7 +40,7 @@ def batches(stream: Stream, file: File, names: list[str]) -> Iterator[Batch]:
     for lines in _lines(stream, file):
         keys = dict.fromkeys(names)
         rows, broken = _rows(lines, first, keys)
-        cells = pl.DataFrame([_column(name, rows) for name in keys])
+        cells = pl.DataFrame([column_of(name, rows) for name in keys])
         told = numbers(first, len(rows), [number for number, _, _ in broken])
         first += len(rows) + len(broken)
         yield from Batch(told, cells, broken_rows(broken)).parts()
@@ -54,15 +52,15 @@ def _lines(stream: Stream, file: File) -> Iterator[list[bytes]]:
             yield lines[start : start + MOST_BROKEN]
 
 
-def _rows(lines: list[bytes], first: int, keys: dict[str, None]) -> tuple[list[_Row], list[tuple[int, str, bytes]]]:
+def _rows(lines: list[bytes], first: int, keys: dict[str, None]) -> tuple[list[Row], list[tuple[int, str, bytes]]]:
     """Tell objects from lines that are none, and add the objects' keys to `keys`."""
-    rows: list[_Row] = []
+    rows: list[Row] = []
     broken: list[tuple[int, str, bytes]] = []
     for line in lines:
         if not line.strip():
             continue
         try:
-            row = _row(line.decode())
+            row = row_of(line.decode())
             if not row.keys() <= keys.keys():
                 _add(keys, row)
         except RecursionError:
@@ -80,45 +78,7 @@ def _rows(lines: list[bytes], first: int, keys: dict[str, None]) -> tuple[list[_
     return rows, broken
 
 
-def _row(text: str) -> _Row:
-    row = _DECODER.decode(text)
-    if not isinstance(row, dict):
-        raise ValueError("not a JSON object")
-    nested = []
-    for key, value in row.items():
-        match value:
-            case str() | None:
-                pass
-            case bool():
-                row[key] = "true" if value else "false"
-            case _:
-                nested.append(key)
-    if nested:
-        written = _values(text)
-        row |= {key: written[key] for key in nested}
-    return row
-
-
-def _values(text: str) -> dict[str, str]:
-    """Each value of an object as it is written."""
-    values = {}
-    here = _after(r"\s*\{\s*", text, 0)
-    while text[here] != "}":
-        key, end = _DECODER.raw_decode(text, here)
-        start = _after(r"\s*:\s*", text, end)
-        _, end = _DECODER.raw_decode(text, start)
-        values[key] = text[start:end]
-        here = _after(r"\s*,?\s*", text, end)
-    return values
-
-
-def _after(pattern: str, text: str, here: int) -> int:
-    found = re.compile(pattern).match(text, here)
-    assert found is not None  # it is JSON
-    return found.end()
-
-
-def _add(keys: dict[str, None], row: _Row) -> None:
+def _add(keys: dict[str, None], row: Row) -> None:
     more = [key for key in row if key not in keys]
     if len(keys) + len(more) > MOST_KEYS:
         raise ValueError(f"with it there are more than {MOST_KEYS:,} different keys")
@@ -130,26 +90,3 @@ def _add(keys: dict[str, None], row: _Row) -> None:
 def _is_text(text: str) -> bool:
     """Whether it is without half a surrogate pair, which JSON can write and UTF-8 cannot."""
     return not re.search("[\ud800-\udfff]", text)
-
-
-def _column(name: str, rows: list[_Row]) -> pl.Series:
-    values = [row.get(name) for row in rows]
-    try:
-        return pl.Series(name, values, dtype=pl.String).fill_null("").cast(pl.Binary)
-    except UnicodeEncodeError:  # the strict cast says which row's
-        return pl.Series(name, [(value or "").encode(errors="surrogatepass") for value in values], dtype=pl.Binary)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("an object names a key twice")
-    return found
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"not JSON: {constant}")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=str, parse_int=str, parse_constant=_refuse)
-"""Leaves numbers as they are written."""

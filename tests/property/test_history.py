@@ -105,6 +105,34 @@ def test_sql_says_what_the_definition_says(
 
 
 @COMMON
+@given(books(), st.sampled_from([30.0, 366.0, 2000.0]))
+def test_a_claim_looked_up_has_the_past_that_it_has_in_bulk(
+    database: Database, drawn: tuple[list[Version], list[Decision]], as_of: float
+) -> None:
+    """Point queries tell of a stored claim, corrected or not, to the last bit what the bulk does."""
+    book = stored(database, *drawn)
+    assert book.looked_up(as_of, book.read(as_of).to_dicts()) == told(book, as_of)
+
+
+@COMMON
+@given(books(), st.sampled_from([30.0, 366.0, 2000.0]), DAYS, VALUES)
+def test_a_claim_looked_up_before_it_is_stored(
+    database: Database,
+    drawn: tuple[list[Version], list[Decision]],
+    as_of: float,
+    day: float,
+    values: dict[str, Any],
+) -> None:
+    """What point queries tell of a claim that nobody has stored is what the bulk tells once somebody has."""
+    book = stored(database, *drawn)
+    event = min(day, as_of)
+    claim = {"claim_id": "new", "event_time": book.moment(event), **values}
+    found = book.looked_up(as_of, [claim])
+    add(book, [Version("new", 1, event, event, values)], [])
+    assert found["new"] == told(book, as_of)["new"]
+
+
+@COMMON
 @given(books(), books("d", 6, after=402.0), books("c", 16), st.data())
 def test_nothing_later_changes_the_past(
     database: Database,

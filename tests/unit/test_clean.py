@@ -17,7 +17,10 @@ MOTOR = contract()
 
 def _value(column: str, text: str | bytes, of: Contract = MOTOR) -> Any:
     """Value of a cell in an otherwise good claim; a string that begins with an exclamation mark is why it is bad."""
-    cleaned = clean_claims(*cells([CLAIM | {column: text}], of.columns), of)
+    rows = cells([CLAIM | {column: text}], of.columns)
+    cleaned, together = clean_claims(*rows, of), clean_claims(*rows, of, together=True)
+    assert together.good.equals(cleaned.good)
+    assert together.bad.equals(cleaned.bad)
     assert cleaned.good.height + cleaned.bad.height == 1
     if cleaned.bad.height:
         assert cleaned.bad["column_name"][0] == column
@@ -156,6 +159,19 @@ def test_all_faults_of_a_row() -> None:
     assert cleaned.bad.rows() == [
         (3, "claim", "claim: missing; amount: not a number; peril: not one of the levels"),
     ]
+
+
+def test_faults_one_by_one() -> None:
+    """Each fault of each bad row is told by itself too: those of cells, and of rows whose cells are sound."""
+    derived = {"half": {"dtype": "integer", "sql": "count / 2"}}
+    rows = [CLAIM, CLAIM | {"amount": "x", "claim": ""}, CLAIM | {"count": "?"}]
+    for together in (False, True):
+        cleaned = clean_claims(*cells(rows), contract(derived=derived), together=together)
+        assert sorted(cleaned.faults()) == [
+            (3, "amount", "not a number"),
+            (3, "claim", "missing"),
+            (4, "half", "cannot be made from this row"),
+        ]
 
 
 def test_a_label_named_is_fraud() -> None:

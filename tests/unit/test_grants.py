@@ -31,6 +31,8 @@ MAY: dict[str, dict[Worker, Set[str]]] = {
     "access_log": {"score": {"INSERT"}},
     "people": {"console": MOST},
     "sessions": {"console": MOST | {"DELETE"}},
+    "api_keys": {"console": MOST},
+    "api_answers": {"etl": {"SELECT", "DELETE"}},
     "ingest_files": {"etl": MOST, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
