@@ -28,6 +28,7 @@ GRANTS: Mapping[str, Mapping[Worker, str]] = {
     "access_log": {"score": "INSERT"},
     "people": {"console": CHANGE},
     "sessions": {"console": ALL},
+    "oidc_requests": {"console": "SELECT, INSERT, DELETE"},
     "ingest_files": {"etl": CHANGE, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": ALL},

@@ -25,11 +25,14 @@ from console.api.people import ROLES
 from console.api.settings import ConsoleSettings, from_environment
 from deploy.local.simulate.write import simulate
 from shared.choreography import STAGES
+from shared.contract import load
+from shared.database import Database
 from shared.grants import role
 from tests.factories import ROOT
 
 CONTRACT = ROOT / "contracts" / "demo.toml"
 PASSWORD = "a password for tests"
+LOGIN = "test_console"
 START, CLAIMS, WEEKS, SEED = date(2024, 1, 1), 6000, 52, 7
 AS_OF = datetime(2024, 12, 30, 12, tzinfo=UTC)
 
@@ -99,9 +102,30 @@ def trained(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Book:
     simulate(folder / "drop" / "demo", CLAIMS, WEEKS, SEED, START, photos=0.05)
     for stage in STAGES:
         made.run(stage)
-    with psycopg.connect(made.url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE test_console LOGIN IN ROLE {role('console')}")  # type: ignore[arg-type]
+    _let_in(made.url)
     return made
+
+
+def _let_in(url: str) -> None:
+    """Have the console's login, which is the whole server's; the line is prepared, so that there are roles."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [LOGIN]).fetchall():
+            connection.execute(f"CREATE ROLE {LOGIN} LOGIN IN ROLE {role('console')}")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def bare(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
+    """Give a module a line without a claim, for what is not about claims: there in a second."""
+    name = f"console_{uuid4().hex[:8]}"
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        url = make_conninfo(postgres, dbname=name)
+        contract = load(CONTRACT)
+        with Database(url, contract.name) as database:
+            database.prepare(contract)
+        _let_in(url)
+        yield Book(url, make_conninfo(url, user=LOGIN), tmp_path_factory.mktemp("bare"))
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +138,7 @@ def book(postgres: str, trained: Book, tmp_path_factory: pytest.TempPathFactory)
         for file in ("mlflow.db", "events.jsonl"):
             shutil.copy(trained.folder / file, folder / file)
         url = make_conninfo(postgres, dbname=name)
-        yield Book(url, make_conninfo(url, user="test_console"), folder)
+        yield Book(url, make_conninfo(url, user=LOGIN), folder)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 

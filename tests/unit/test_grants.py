@@ -31,6 +31,7 @@ MAY: dict[str, dict[Worker, Set[str]]] = {
     "access_log": {"score": {"INSERT"}},
     "people": {"console": MOST},
     "sessions": {"console": MOST | {"DELETE"}},
+    "oidc_requests": {"console": {"SELECT", "INSERT", "DELETE"}},
     "ingest_files": {"etl": MOST, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
