@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.staticfiles import StaticFiles
 
 from console.api import problems
@@ -58,10 +59,10 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        max_body_size=LARGEST_BODY,
     )
     app.state.settings, app.state.contract = settings, contract
     problems.install(app)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=LARGEST_BODY)
     app.add_middleware(Guard, public_url=settings.public_url)
     for router in ROUTERS:
         app.include_router(router)

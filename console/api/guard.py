@@ -88,6 +88,10 @@ class Guard:
         # A load balancer asks for the health of a task by its address.
         if scope["path"] != "/healthz" and _hostname(headers.get("host", "")) != self._host:
             return 421, f"the console is at {self._public_url}"
+        # Of one that does not tell its size, Starlette's middleware counts what is read.
+        size = headers.get("content-length", "0")
+        if not size.isdecimal() or int(size) > LARGEST_BODY:
+            return 413, f"a request holds at most {LARGEST_BODY:,} bytes"
         # Another site may have a browser send something, cookies and all. As Go's CrossOriginProtection has it, a
         # browser says where a request comes from, and what does not is no browser. /v1 knows no cookies.
         if scope["method"] in UNSAFE and not scope["path"].startswith("/v1/"):

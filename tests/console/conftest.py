@@ -15,13 +15,16 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
+from console.api import passwords
 from console.api.add_person import add_person
 from console.api.app import create_app
 from console.api.people import ROLES
+from console.api.rates import Rates
 from console.api.settings import ConsoleSettings, from_environment
 from deploy.local.simulate.write import simulate
 from shared.choreography import STAGES
@@ -145,6 +148,15 @@ def book(postgres: str, trained: Book, tmp_path_factory: pytest.TempPathFactory)
 SignIn = Callable[..., TestClient]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Have passwords of tests cost next to nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        patch.setattr(passwords, "NOBODY", passwords.HASHER.hash("nobody"))
+        yield
+
+
 @pytest.fixture(scope="module")
 def sign_in(book: Book) -> Iterator[SignIn]:
     """Give ``sign_in("investigator", ..., login="anna")``: a client of somebody with these roles; all by default."""
@@ -157,6 +169,7 @@ def sign_in(book: Book) -> Iterator[SignIn]:
             client = TestClient(app, base_url="http://127.0.0.1")
             client.portal = first.portal
             assert first.portal is not None
+            app.state.rates = Rates()  # what tests did before is not counted
             first.portal.call(add_person, app.state.store, login, login.title(), roles or ROLES, PASSWORD)
             answer = client.post("/api/session", json={"login": login, "password": PASSWORD})
             assert answer.status_code == 200, answer.text
