@@ -12,8 +12,9 @@ from fastapi.testclient import TestClient
 from console.api.app import create_app
 from console.api.guard import UNSAFE
 from console.api.people import PERMISSIONS, ROLES
-from tests.console.conftest import CONTRACT, Book, SignIn
+from tests.console.conftest import Book, SignIn
 from tests.console.routes_of import Way, ways
+from tests.factories import ROOT
 
 OPEN = {
     "GET /api/session/ways",
@@ -28,11 +29,7 @@ OWN = {"GET /api/session", "DELETE /api/session", "POST /api/session/password"}
 """For whoever is signed in: about oneself."""
 BY_KEY = "/v1/"
 """Under this, for other systems: by a key, and not by a session."""
-ALL = ways(
-    create_app(
-        Book("postgresql://x", "postgresql://x", CONTRACT.parent).settings(),
-    )
-)
+ALL = ways(create_app(Book("", "postgresql://x", ROOT / "contracts").settings()))
 GUARDED = [way for way in ALL if way.name not in OPEN | OWN and not way.path.startswith(BY_KEY)]
 MAY = {
     "see_claims": {"investigator", "auditor"},
