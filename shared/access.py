@@ -42,6 +42,8 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "api_finish(bigint, text, text, integer, text)",
 )
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
+SHARED_CALLS: tuple[str, ...] = ("console_note(text, text, text, text, jsonb)",)
+"""Functions of the schema that lines share, by which the console enters what is done about its people."""
 CALLS: Mapping[str, tuple[str, ...]] = {
     ANALYST: ASKS,
     role("console"): CONSOLE_CALLS,
@@ -119,8 +121,9 @@ def disclose(database: Database, contract: Contract) -> None:
 
 
 def admit(database: Database, line: str) -> None:
-    """Let each role call what it may of a line's functions, if there is such a role."""
+    """Let each role call what it may of a line's functions and of those that lines share, if there is such a role."""
     calls = [(who, f'"{line}".{call}') for who, named in CALLS.items() for call in named]
+    calls += [(role("console"), f"claimsight.{call}") for call in SHARED_CALLS]
     lacking = database.rows(
         "SELECT rolname, call FROM unnest(%s::text[], %s::text[]) AS wanted (who, call) JOIN pg_roles ON rolname = who "
         "WHERE NOT (has_function_privilege(rolname, call, 'EXECUTE') AND has_schema_privilege(rolname, %s, 'USAGE'))",

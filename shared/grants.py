@@ -30,6 +30,7 @@ GRANTS: Mapping[str, Mapping[Worker, str]] = {
     "sessions": {"console": ALL},
     "api_keys": {"console": CHANGE},
     "api_answers": {"etl": ERASE},
+    "oidc_requests": {"console": "SELECT, INSERT, DELETE"},
     "ingest_files": {"etl": CHANGE, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": ALL},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": ALL},

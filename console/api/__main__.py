@@ -22,7 +22,8 @@ def main() -> int:
         for problem in error.problems:
             print(f"claimsight: {problem}", file=sys.stderr)
         return int(error.exit_code)
-    # Behind a load balancer the address of whoever asks stands in a header that only that may write.
+    # Behind a load balancer the address of whoever asks stands in a header; what others than that wrote there is not
+    # believed, or anyone could pass for many.
     uvicorn.run(
         app,
         host=settings.host,
@@ -30,8 +31,8 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=settings.secure,
-        forwarded_allow_ips="*" if settings.secure else None,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=10,
     )
     return 0

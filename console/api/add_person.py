@@ -13,28 +13,37 @@ from collections.abc import Sequence
 
 import psycopg
 
+from console.api.accounts import note
+from console.api.passwords import faults, hash_now
 from console.api.people import ROLES
-from console.api.routes.session import HASHER
+from console.api.sessions import end_all
 from console.api.settings import from_environment
 from console.api.store import Store, fetch
 from shared.contract import load
-from shared.errors import ClaimsightError, ExitCode
-
-SHORTEST = 12
-"""Characters of a password: NIST SP 800-63B-4, 2025, asks for 15 where it stands alone, and for 8 at the least."""
+from shared.errors import ClaimsightError, ConfigError, ExitCode
 
 
 async def add_person(store: Store, login: str, name: str, roles: Sequence[str], password: str) -> None:
-    """Make or change a local user."""
+    """Make or change a local user.
+
+    Raises
+    ------
+    ConfigError
+        The login is of one who signs in by a provider.
+    """
     async with store.transaction() as connection:
         made = await fetch(
             connection,
             "INSERT INTO people (login, name, roles, password_hash) VALUES (%s, %s, %s, %s) "
             "ON CONFLICT (login) DO UPDATE SET name = excluded.name, roles = excluded.roles, "
-            "password_hash = excluded.password_hash, disabled_at = NULL RETURNING person_id",
-            [login, name, list(roles), HASHER.hash(password)],
+            "password_hash = excluded.password_hash, one_time_until = NULL, disabled_at = NULL "
+            "WHERE people.issuer IS NULL RETURNING person_id",
+            [login, name, list(roles), hash_now(password)],
         )
-        await fetch(connection, "DELETE FROM sessions WHERE person_id = %s", [made[0]["person_id"]])
+        if not made:
+            raise ConfigError(f"{login} signs in by the sign-in provider, and has no password here")
+        await end_all(connection, made[0]["person_id"])
+        await note(connection, None, "person_added", login, {"roles": sorted(roles), "by": "command line"})
 
 
 async def _add(given: argparse.Namespace, password: str) -> None:
@@ -51,8 +60,8 @@ def main() -> int:
     parser.add_argument("roles", nargs="+", choices=ROLES, metavar="role", help=", ".join(ROLES))
     given = parser.parse_args()
     password = sys.stdin.readline().rstrip("\n")
-    if len(password) < SHORTEST:
-        print(f"claimsight: a password has at least {SHORTEST} characters; give it on stdin", file=sys.stderr)
+    if found := faults(password, given.login):
+        print(f"claimsight: the password, on stdin, {', '.join(found)}", file=sys.stderr)
         return int(ExitCode.USAGE)
     try:
         asyncio.run(_add(given, password))

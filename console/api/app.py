@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import httpx
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import FileResponse
-from starlette.datastructures import MutableHeaders
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.api import problems
-from console.api.routes import session
+from console.api.guard import LARGEST_BODY, Guard
+from console.api.oidc import TIMEOUT, Provider
+from console.api.passwords import Passwords
+from console.api.rates import Rates
+from console.api.routes import oidc, people, session
 from console.api.settings import WEB, ConsoleSettings
 from console.api.store import Store
 from console.api.v1 import app as v1
 from shared.contract import load
 
-ROUTERS: tuple[APIRouter, ...] = (session.router,)
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-}
-"""Sent with every answer that does not say otherwise."""
+ROUTERS: tuple[APIRouter, ...] = (session.router, oidc.router, people.router)
 
 
 def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
@@ -53,15 +43,29 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Store(settings.database_url.get_secret_value(), contract.name) as store:
-            app.state.store = store
-            async with v1.serving(app, store, settings, contract):
-                yield
+        async with AsyncExitStack() as stack:
+            state = app.state
+            store = state.store = await stack.enter_async_context(
+                Store(settings.database_url.get_secret_value(), contract.name)
+            )
+            state.rates, state.passwords, state.provider = Rates(), Passwords(), None
+            if settings.oidc_issuer:
+                http = await stack.enter_async_context(httpx.AsyncClient(timeout=TIMEOUT))
+                state.provider = Provider(settings, http)
+            await stack.enter_async_context(v1.serving(app, store, settings, contract))
+            yield
 
-    app = FastAPI(title="Claimsight", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Claimsight",
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.settings, app.state.contract = settings, contract
     problems.install(app)
-    app.add_middleware(Guard, secure=settings.secure)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=LARGEST_BODY)
+    app.add_middleware(Guard, public_url=settings.public_url)
     for router in ROUTERS:
         app.include_router(router)
 
@@ -78,37 +82,6 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
     if (web / "index.html").exists():
         _serve(app, web)
     return app
-
-
-class Guard:
-    """Adds `HEADERS` to every answer that does not say otherwise.
-
-    Parameters
-    ----------
-    secure : bool
-        Whether browsers reach the console over https.
-    """
-
-    def __init__(self, app: ASGIApp, secure: bool) -> None:
-        self._app = app
-        self._headers = HEADERS | ({"Strict-Transport-Security": "max-age=63072000"} if secure else {})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: D102
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = self._headers
-        if scope["path"].startswith(("/api/", "/v1/")):
-            headers = headers | {"Cache-Control": "no-store"}
-
-        async def guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                told = MutableHeaders(scope=message)
-                for name, value in headers.items():
-                    told.setdefault(name, value)
-            await send(message)
-
-        await self._app(scope, receive, guarded)
 
 
 def _serve(app: FastAPI, web: Path) -> None:

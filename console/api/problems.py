@@ -73,6 +73,11 @@ def install(app: FastAPI) -> None:
     async def _refused(_: Request, error: psycopg.Error) -> JSONResponse:
         return answer(409, _said(error))
 
+    @app.exception_handler(psycopg.DataError)
+    async def _unfit(_: Request, __: psycopg.DataError) -> JSONResponse:
+        # Such as a character that Postgres keeps in no text. Its message may hold what was given.
+        return answer(422, "what was sent holds a value that cannot be kept")
+
     @app.exception_handler(psycopg.errors.InsufficientPrivilege)
     async def _forbidden(_: Request, error: psycopg.Error) -> JSONResponse:
         return answer(403, _said(error))

@@ -15,20 +15,26 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
+from console.api import passwords
 from console.api.add_person import add_person
 from console.api.app import create_app
 from console.api.people import ROLES
+from console.api.rates import Rates
 from console.api.settings import ConsoleSettings, from_environment
 from deploy.local.simulate.write import simulate
 from shared.choreography import STAGES
+from shared.contract import load
+from shared.database import Database
 from shared.grants import role
 from tests.factories import ROOT
 
 PASSWORD = "a password for tests"
+LOGIN = "test_console"
 START, CLAIMS, WEEKS, SEED = date(2024, 1, 1), 6000, 52, 7
 AS_OF = datetime(2024, 12, 30, 12, tzinfo=UTC)
 
@@ -102,9 +108,32 @@ def trained(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Book:
     for stage in STAGES:
         made.run(stage)
     assert made.rows("SELECT 1 FROM model_history WHERE alias = 'champion'")
-    with psycopg.connect(made.url, autocommit=True) as connection:
-        connection.execute(f"CREATE ROLE test_console LOGIN IN ROLE {role('console')}")  # type: ignore[arg-type]
+    _let_in(made.url)
     return made
+
+
+def _let_in(url: str) -> None:
+    """Have the console's login, which is the whole server's; the line is prepared, so that there are roles."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [LOGIN]).fetchall():
+            connection.execute(f"CREATE ROLE {LOGIN} LOGIN IN ROLE {role('console')}")  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def bare(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Book]:
+    """Give a module a line without a claim, for what is not about claims: there in a second."""
+    name = f"console_{uuid4().hex[:8]}"
+    folder = tmp_path_factory.mktemp("bare")
+    shutil.copy(ROOT / "contracts" / "demo.toml", folder)
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        url = make_conninfo(postgres, dbname=name)
+        contract = load(folder / "demo.toml")
+        with Database(url, contract.name) as database:
+            database.prepare(contract)
+        _let_in(url)
+        yield Book(url, make_conninfo(url, user=LOGIN), folder)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +146,20 @@ def book(postgres: str, trained: Book, tmp_path_factory: pytest.TempPathFactory)
         for file in ("demo.toml", "mlflow.db", "events.jsonl"):
             shutil.copy(trained.folder / file, folder / file)
         url = make_conninfo(postgres, dbname=name)
-        yield Book(url, make_conninfo(url, user="test_console"), folder)
+        yield Book(url, make_conninfo(url, user=LOGIN), folder)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
 
 SignIn = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cheap_passwords() -> Iterator[None]:
+    """Have passwords of tests cost next to nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
+        patch.setattr(passwords, "NOBODY", passwords.HASHER.hash("nobody"))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +174,7 @@ def sign_in(book: Book) -> Iterator[SignIn]:
             client = TestClient(app, base_url="http://127.0.0.1")
             client.portal = first.portal
             assert first.portal is not None
+            app.state.rates = Rates()  # what tests did before is not counted
             first.portal.call(add_person, app.state.store, login, login.title(), roles or ROLES, PASSWORD)
             answer = client.post("/api/session", json={"login": login, "password": PASSWORD})
             assert answer.status_code == 200, answer.text

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from console.api.settings import ConsoleSettings
+from console.api.settings import from_environment as console_settings
 from shared.settings import Settings, from_environment, variable
 
 ROOT = Path(__file__).parents[2]
@@ -59,10 +61,14 @@ def test_shared_re_exports_nothing() -> None:
 
 
 def test_example_environment_names_every_setting() -> None:
-    """.env.example has each variable of the settings once, nothing else, and values that the settings take."""
+    """.env.example has each variable of the stages' and the console's settings once, and values that they take."""
     lines = re.findall(r"^#?([A-Z_]+)=(.+)$", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
-    assert sorted(name for name, _ in lines) == sorted(map(variable, Settings.model_fields))
+    fields = {*Settings.model_fields, *ConsoleSettings.model_fields}
+    assert sorted(name for name, _ in lines) == sorted(map(variable, fields))
     from_environment(dict(lines))
+    told = console_settings(dict(lines))
+    assert told.oidc_roles["siu"] == "investigator"
+    assert not told.has_local_users
 
 
 def test_locks_agree() -> None:

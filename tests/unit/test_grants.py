@@ -33,6 +33,7 @@ MAY: dict[str, dict[Worker, Set[str]]] = {
     "sessions": {"console": MOST | {"DELETE"}},
     "api_keys": {"console": MOST},
     "api_answers": {"etl": {"SELECT", "DELETE"}},
+    "oidc_requests": {"console": {"SELECT", "INSERT", "DELETE"}},
     "ingest_files": {"etl": MOST, "drift": READ},
     "claims": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},
     "outcomes": {**dict.fromkeys(STAGES, READ), "etl": MOST | {"DELETE"}},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from console.api.settings import from_environment as console_settings
 from shared.errors import ConfigError
 from shared.settings import EventBus, S3Prefix, Settings, from_environment, variable
 
@@ -144,3 +145,49 @@ def test_settings_are_frozen() -> None:
     """Nobody changes the settings on the way."""
     with pytest.raises(ValidationError):
         from_environment(ENOUGH).threads = 3  # type: ignore[misc]
+
+
+CONSOLE = ENOUGH | {"CLAIMSIGHT_OIDC_ISSUER": "https://id.example/pool", "CLAIMSIGHT_OIDC_CLIENT_ID": "console"}
+
+
+def test_the_console_needs_no_more_than_a_stage() -> None:
+    """Without a provider people sign in with passwords; with one they do so only if that is said."""
+    bare = console_settings(_without("CLAIMSIGHT_DROP", "MLFLOW_TRACKING_URI"))
+    assert (bare.has_local_users, bare.secure, bare.proxies) == (True, False, "")
+    assert bare.oidc_roles["claimsight-data-scientist"] == "data_scientist"
+    assert not console_settings(CONSOLE).has_local_users
+    assert console_settings(CONSOLE | {"CLAIMSIGHT_LOCAL_USERS": "on"}).has_local_users
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PUBLIC_URL", "claims.example"),
+        ("PUBLIC_URL", "https://claims.example/console"),
+        ("PROXIES", "*"),
+        ("PROXIES", "10.0.0.1/8"),
+        ("PORT", "70000"),
+        ("SESSION_IDLE_MINUTES", "0"),
+        ("OIDC_ISSUER", "http://id.example"),
+        ("OIDC_ISSUER", "id.example"),
+        ("OIDC_ROLES", "siu=owner"),
+        ("OIDC_ROLES", "siu"),
+        ("OIDC_ROLES", "=admin"),
+        ("LOCAL_USERS", "maybe"),
+    ],
+)
+def test_what_the_console_does_not_take(name: str, value: str) -> None:
+    """A malformed setting of the console is named, in one line, without its value."""
+    with pytest.raises(ConfigError) as caught:
+        console_settings(CONSOLE | {f"CLAIMSIGHT_{name}": value})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"CLAIMSIGHT_{name} ")
+    assert value not in problem
+
+
+def test_a_console_that_nobody_could_enter() -> None:
+    """A provider without a client, and neither provider nor passwords, are mistakes that are told before it starts."""
+    with pytest.raises(ConfigError, match="CLAIMSIGHT_OIDC_CLIENT_ID is not set"):
+        console_settings({name: value for name, value in CONSOLE.items() if name != "CLAIMSIGHT_OIDC_CLIENT_ID"})
+    with pytest.raises(ConfigError, match="nobody could sign in"):
+        console_settings(ENOUGH | {"CLAIMSIGHT_LOCAL_USERS": "off"})

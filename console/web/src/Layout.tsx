@@ -34,7 +34,7 @@ export function Layout() {
           </ul>
         </nav>
         <div className="who">
-          <span>{name}</span>
+          <NavLink to="/account">{name}</NavLink>
           <button type="button" onClick={() => signOut.mutate()}>
             Sign out
           </button>

@@ -1,17 +1,28 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { BrowserRouter, Route, Routes } from "react-router";
 import { ApiProblem } from "./api";
 import { Layout } from "./Layout";
+import { Account } from "./pages/Account";
 import { Home } from "./pages/Home";
 import { PAGES } from "./routes";
 import { SignedIn, useSession } from "./session";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
+import "./styles/people.css";
 
-const queries = new QueryClient({
+/** Whose session has run out gets the form to sign in, on whatever page. */
+function askToSignIn(error: Error) {
+  if (error instanceof ApiProblem && error.status === 401 && queries.getQueryData(["session"])) {
+    queries.setQueryData(["session"], null);
+  }
+}
+
+const queries: QueryClient = new QueryClient({
+  queryCache: new QueryCache({ onError: askToSignIn }),
+  mutationCache: new MutationCache({ onError: askToSignIn }),
   defaultOptions: {
     queries: {
       // What the API refuses it will refuse again.
@@ -30,6 +41,7 @@ function Pages() {
         {PAGES.filter(({ needs }) => permissions.includes(needs)).map(({ path, element }) => (
           <Route key={path} path={path} element={element} />
         ))}
+        <Route path="account" element={<Account />} />
         <Route path="*" element={<p>There is no such page, or your roles do not include it.</p>} />
       </Route>
     </Routes>

@@ -1,6 +1,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { createContext, type ReactNode, useContext } from "react";
 import { ApiProblem, ask, keepCsrfToken } from "./api";
+import { ChoosePassword } from "./pages/Account";
 import { SignIn } from "./pages/SignIn";
 import { Trouble } from "./parts/Trouble";
 
@@ -18,6 +19,8 @@ export type Session = {
   name: string;
   roles: string[];
   permissions: Permission[];
+  is_local: boolean;
+  must_choose_password: boolean;
   csrf_token: string;
   line: { name: string; title: string };
   as_of: string;
@@ -49,7 +52,7 @@ export function SignedIn({ children }: { children: ReactNode }) {
   if (isPending) return <p role="status">Loading…</p>;
   if (error) return <Trouble error={error} />;
   if (data === null) return <SignIn />;
-  return <Current value={data}>{children}</Current>;
+  return <Current value={data}>{data.must_choose_password ? <ChoosePassword /> : children}</Current>;
 }
 
 export function useSignOut() {

@@ -1,11 +1,38 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId } from "react";
 import { ask, keepCsrfToken } from "../api";
 import { Trouble } from "../parts/Trouble";
 import type { Session } from "../session";
 
-/** Asks a local user for login and password. */
+type Ways = { password: boolean; provider: boolean };
+
+/** Sends people to the provider of identities, or asks for login and password, as the console is set up. */
 export function SignIn() {
+  const { data: ways, error } = useQuery({
+    queryKey: ["ways"],
+    queryFn: () => ask<Ways>("/api/session/ways"),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const to = window.location.pathname + window.location.search;
+  return (
+    <main className="sign-in">
+      <title>Sign in · Claimsight</title>
+      <h1>Claimsight</h1>
+      {error && <Trouble error={error} />}
+      {ways?.provider && (
+        <p>
+          <a className="button primary" href={`/api/session/oidc?to=${encodeURIComponent(to)}`}>
+            Sign in with your organisation
+          </a>
+        </p>
+      )}
+      {ways?.provider && ways.password && <h2>Or with a password</h2>}
+      {ways?.password && <ByPassword />}
+    </main>
+  );
+}
+
+function ByPassword() {
   const queries = useQueryClient();
   const ids = { login: useId(), password: useId() };
   const signIn = useMutation({
@@ -13,6 +40,8 @@ export function SignIn() {
       ask<Session>("/api/session", { method: "POST", body: given }),
     onSuccess: (session) => {
       keepCsrfToken(session.csrf_token);
+      // What another person was shown before this sign-in is not shown now.
+      queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== "session" && queryKey[0] !== "ways" });
       queries.setQueryData(["session"], session);
     },
   });
@@ -22,13 +51,19 @@ export function SignIn() {
     signIn.mutate({ login: String(form.get("login")), password: String(form.get("password")) });
   }
   return (
-    <main className="sign-in">
-      <title>Sign in · Claimsight</title>
-      <h1>Claimsight</h1>
+    <>
       <form onSubmit={submit}>
         <label htmlFor={ids.login}>
           Login
-          <input id={ids.login} name="login" autoComplete="username" required maxLength={128} />
+          <input
+            id={ids.login}
+            name="login"
+            autoComplete="username"
+            autoCapitalize="none"
+            spellCheck={false}
+            required
+            maxLength={128}
+          />
         </label>
         <label htmlFor={ids.password}>
           Password
@@ -39,6 +74,6 @@ export function SignIn() {
         </button>
       </form>
       {signIn.error && <Trouble error={signIn.error} />}
-    </main>
+    </>
   );
 }

@@ -1,0 +1,95 @@
+"""Signing in, one's account and the page of people, in a browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.console.browser import DESKTOP, PHONE, Place, axe, chromium, place, sideways
+from tests.console.conftest import PASSWORD, Book
+
+__all__ = ["chromium", "place"]
+NEW = "a garage and a phone"
+
+
+@pytest.fixture(scope="module", name="book")
+def _book(bare: Book) -> Book:
+    return bare
+
+
+@pytest.fixture(scope="module")
+def ada(place: Place) -> Iterator[Page]:
+    """Give an administrator's browser."""
+    page = place.signed_in_page("admin", login="ada")
+    page.set_default_timeout(15_000)
+    yield page
+
+
+def test_by_keyboard_alone(place: Place, ada: Page) -> None:
+    """A person is let in, chooses a password and changes it again, without a mouse; the former no longer works."""
+    ada.goto("/admin")
+    ada.get_by_label("Name").focus()
+    for text in ("Ben Kay", "ben"):
+        ada.keyboard.type(text)
+        ada.keyboard.press("Tab")
+    ada.keyboard.press("Space")
+    ada.get_by_role("button", name="Add person").focus()
+    ada.keyboard.press("Enter")
+    password = ada.locator(".once code").inner_text()
+    expect(ada.get_by_role("listitem").filter(has_text="Has to choose a password until")).to_be_visible()
+
+    ben = place.browser.new_context(base_url=place.address).new_page()
+    ben.goto("/")
+    ben.get_by_label("Login").focus()
+    for text in ("ben", password):
+        ben.keyboard.type(text)
+        ben.keyboard.press("Tab")
+    ben.keyboard.press("Enter")
+    expect(ben.get_by_role("heading", name="Choose a password")).to_be_visible()
+    ben.get_by_label("Password that you were given").focus()
+    for text in (password, "short"):
+        ben.keyboard.type(text)
+        ben.keyboard.press("Tab")
+    ben.get_by_label("New password").fill(NEW)
+    ben.keyboard.press("Enter")
+    ben.get_by_role("link", name="Ben Kay").click()
+    expect(ben.get_by_text("Investigator")).to_be_visible()
+    ben.context.close()
+
+
+def test_who_is_shut_out_sees_the_form(place: Place, ada: Page) -> None:
+    """A page whose session ended asks to sign in at its next request; a sentence says why a sign-in fails."""
+    cleo = place.signed_in_page("admin", login="cleo")
+    ada.goto("/admin")
+    entry = ada.get_by_role("listitem").filter(has_text="cleo")
+    entry.locator("summary").click()
+    entry.get_by_role("button", name="Shut out").click()
+    expect(entry.get_by_text(re.compile("Shut out since"))).to_be_visible()
+    cleo.reload()
+    cleo.get_by_label("Login").fill("cleo")
+    cleo.get_by_label("Password").fill(PASSWORD)
+    cleo.get_by_role("button", name="Sign in").click()
+    expect(cleo.get_by_role("alert")).to_have_text("No such login, or another password")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_pages_for_everybody(place: Place, width: int, dark: bool) -> None:
+    """The form, the account and the page of people have no serious fault and fit a phone, light and dark."""
+    page = place.signed_in_page(
+        "admin", "investigator", "data_scientist", "auditor", login="dan", width=width, dark=dark
+    )
+    for path, title in (("/account", "Your account"), ("/admin", "People")):
+        page.goto(path)
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+        if path == "/admin":
+            page.get_by_text("Change", exact=True).first.click()
+        assert axe(page) == []
+        assert sideways(page) <= 0
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert axe(page) == []
+    assert sideways(page) <= 0
