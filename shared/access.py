@@ -28,7 +28,14 @@ ASKS = (
     "ask(text, text, text)",
     *(f"{name}(bigint)" for name in ("worklist", "claim", "prediction_history", "performance")),
 )
-CONSOLE_CALLS: tuple[str, ...] = ("console_ask(text, text, text, text)",)
+CONSOLE_CALLS: tuple[str, ...] = (
+    "console_ask(text, text, text, text)",
+    "console_rollback(text, integer, text, timestamptz)",
+    "console_queues(timestamptz, boolean, double precision[])",
+    "console_feeds(timestamptz)",
+    "console_quarantine(timestamptz)",
+    "console_access_log(text, bigint, text, text, text, timestamptz, timestamptz, bigint, integer)",
+)
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
 CALLS: Mapping[str, tuple[str, ...]] = {
     ANALYST: ASKS,
