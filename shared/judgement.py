@@ -41,6 +41,25 @@ def _rates(row: Row, average: float) -> Row:
     }
 
 
+def groups_told(fairness: Sequence[Row]) -> list[Row]:
+    """Groups of the sensitive columns, with 95 % intervals (Wilson) of the shares of their claims, and frauds, flagged.
+
+    >>> groups = [{"name": "a", "claims": 10, "frauds": 0, "flagged_share": 0.5, "recall": None}]
+    >>> told = groups_told([{"column": "sex", "groups": groups}])[0]["groups"][0]
+    >>> [round(bound, 2) for bound in told["flagged"]], told["found"]
+    ([0.24, 0.76], None)
+    """
+    return [found | {"groups": [group | _bounds(group) for group in found["groups"]]} for found in fairness]
+
+
+def _bounds(group: Row) -> Row:
+    pairs = {"flagged": ("flagged_share", "claims"), "found": ("recall", "frauds")}
+    return {
+        name: None if group[share] is None else list(wilson(group[share] * group[whole], group[whole], Z_95))
+        for name, (share, whole) in pairs.items()
+    }
+
+
 def thinned(curve: Sequence[Row]) -> list[Row]:
     """Some points of a curve, the last among them."""
     step = -(-len(curve) // CURVE_ROWS) or 1

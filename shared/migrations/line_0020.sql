@@ -121,12 +121,13 @@ $$;
 
 -- How fresh each source is. No name of a file: those of photos hold ids of claims.
 CREATE FUNCTION {line}.console_feeds(moment timestamptz) RETURNS TABLE (
-    feed text, files bigint, rejected bigint, rows_in numeric, rows_out numeric, loaded timestamptz, newest timestamptz
+    feed text, files bigint, rejected bigint, rows_in bigint, rows_out bigint, loaded timestamptz, newest timestamptz
 ) LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN f.pull IS NOT NULL THEN 'pull ' || f.pull WHEN f.kind = 'reference' THEN split_part(f.uri, '/', 3)
                 ELSE f.kind END AS feed,
            count(*), count(*) FILTER (WHERE f.status = 'rejected'),
-           sum(f.rows_in) FILTER (WHERE f.status <> 'replaced'), sum(f.rows_out) FILTER (WHERE f.status <> 'replaced'),
+           sum(f.rows_in) FILTER (WHERE f.status <> 'replaced')::bigint,
+           sum(f.rows_out) FILTER (WHERE f.status <> 'replaced')::bigint,
            max(f.loaded_at) FILTER (WHERE f.reason IS NULL),
            CASE f.kind WHEN 'claims' THEN (SELECT max(c.event_time) FROM {line}.claims_as_of(moment) c)
                        WHEN 'outcomes' THEN (SELECT max(o.known_at) FROM {line}.outcomes o WHERE o.known_at <= moment) END
