@@ -13,28 +13,14 @@ import pytest
 
 from deploy.local.report.drift import gather_drift
 from shared.database import Database
+from tests.console.champions import COPY, ENTRY, OLDER, let_an_older_champion_have_stood
 from tests.console.conftest import AS_OF, Book, SignIn
-
-COPY = (
-    "INSERT INTO models SELECT %s, family, snapshot, outcomes_known, train_start, train_end, artifact_uri, "
-    "mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id, judged_share, claims FROM models "
-    "WHERE model_version = 1"
-)
-ENTRY = (
-    "INSERT INTO model_history (model_version, alias, actor, reason, threshold, judged_start, judged_end, metrics, "
-    "gates, as_of, run_id, action) SELECT %s, 'champion', 'evaluate', reason, threshold, judged_start, judged_end, "
-    "metrics, gates, %s, run_id, %s FROM model_history WHERE model_version = 1 ORDER BY entry_id LIMIT 1"
-)
-OLDER = 2
-"""A champion before the one that the book has; it is the same model under another number."""
 
 
 @pytest.fixture(scope="module", name="two")
 def _two(book: Book) -> Book:
     """Let a champion have stood before the book's own, which has scored nothing."""
-    assert [row["alias"] for row in book.rows("SELECT alias FROM model_history")] == ["champion"]
-    book.rows(COPY, [OLDER])
-    book.rows(ENTRY, [OLDER, AS_OF - timedelta(days=7), "judged"])
+    let_an_older_champion_have_stood(book)
     return book
 
 

@@ -140,7 +140,7 @@ function Headline({ runs, waiting }: { runs: Runs | undefined; waiting: Waiting 
     });
     if (runs.a_month !== null) {
       const note = `${usd(runs.a_month)} a month at this pace`;
-      cards.push({ name: "Estimated cost", value: `${usd(runs.usd)} USD`, note });
+      cards.push({ name: "Estimated cost", value: `${usd(runs.usd)}\u202fUSD`, note });
     }
   }
   if (waiting) {
@@ -225,7 +225,7 @@ function OfStages({ runs }: { runs: Runs }) {
             { name: "Stage", cell: (run) => run.stage },
             { name: "Shard", cell: (run) => run.shard },
             { name: "Started (UTC)", cell: (run) => <time>{minute(run.started_at)}</time> },
-            { name: "Clock", cell: (run) => day(run.as_of) },
+            { name: "Clock", cell: (run) => <time>{day(run.as_of)}</time> },
             { name: "End", cell: (run) => <End run={run} /> },
             { name: "Time", kind: "number", cell: (run) => duration(run.seconds) },
             { name: "Rows in", kind: "number", cell: (run) => count(run.rows_in) },
@@ -335,7 +335,7 @@ function Sources({ waiting }: { waiting: Waiting }) {
             { name: "Reason", kind: "wide", cell: (row) => row.reason },
             { name: "Rows", kind: "number", cell: (row) => count(row.rows) },
             { name: "Files", kind: "number", cell: (row) => count(row.files) },
-            { name: "Latest", cell: (row) => day(row.latest) },
+            { name: "Latest", cell: (row) => <time>{day(row.latest)}</time> },
           ]}
         />
       )}
@@ -355,7 +355,7 @@ function Stops({ stops }: { stops: Stop[] }) {
           rows={[...stops].reverse()}
           keyOf={(stop) => stop.stop_id}
           columns={[
-            { name: "From", cell: (stop) => minute(stop.as_of) },
+            { name: "From", cell: (stop) => <time>{minute(stop.as_of)}</time> },
             {
               name: "Until",
               cell: (stop) => (stop.until === null ? <Verdict good={false}>stands</Verdict> : minute(stop.until)),

@@ -37,7 +37,7 @@ export function DriftOfInput({ drift }: { drift: Drift }) {
         rows={drift.verdicts}
         keyOf={(row) => row.window_end}
         columns={[
-          { name: "Window", cell: (row) => `${day(row.window_start)} to ${day(row.window_end)}` },
+          { name: "Window", cell: (row) => <Span from={row.window_start} to={row.window_end} /> },
           { name: "Verdict", cell: (row) => <Said verdict={row.verdict} /> },
           { name: "Reasons, the gravest first", kind: "wide", cell: (row) => <Reasons of={row.reasons} /> },
         ]}
@@ -85,6 +85,14 @@ export function DriftOfInput({ drift }: { drift: Drift }) {
   );
 }
 
+function Span({ from, to }: { from: string; to: string }) {
+  return (
+    <>
+      <time>{day(from)}</time> to <time>{day(to)}</time>
+    </>
+  );
+}
+
 function Said({ verdict }: { verdict: string }) {
   return <Verdict good={verdict === "ok"}>{verdict}</Verdict>;
 }
@@ -121,7 +129,9 @@ function Heat({ grid, caption }: { grid: Grid; caption: string }) {
       </p>
       <Scroll label={caption}>
         <table className="heat">
-          <caption>{caption}</caption>
+          <caption>
+            <span>{caption}</span>
+          </caption>
           <thead>
             <tr>
               <th scope="col">Feature</th>

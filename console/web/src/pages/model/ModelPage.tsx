@@ -14,6 +14,8 @@ import { RollBack } from "./RollBack";
 import type { Drift, Entry, Gate, Judged, Overview } from "./told";
 
 const MOST_ENTRIES = 50;
+/** How a champion came to be live, before the name of who decided it. */
+const BY = { judged: "promoted by", override: "promoted whatever its gates said, by", rollback: "gone back to by" };
 const PARTS = [
   ["standing", "Live now"],
   ["judged", "Judgement"],
@@ -116,12 +118,13 @@ function Standing({ overview }: { overview: Overview }) {
   return (
     <>
       <Cards
+        long
         of={[
           live
             ? {
                 name: "Champion",
                 value: `Model ${live.model_version}`,
-                note: `${words(live.family)}, live since ${day(live.as_of)}; ${how(live)} by ${live.actor}: ${live.reason}`,
+                note: `${words(live.family)}, live since ${day(live.as_of)}, ${BY[live.action]} ${live.actor}: ${live.reason}`,
               }
             : { name: "Champion", value: "None", note: "No model has passed its gates yet." },
           contender
@@ -197,7 +200,7 @@ function History({ overview }: { overview: Overview }) {
           { name: "Model", cell: (entry) => <ToModel version={entry.model_version} /> },
           { name: "Decided", cell: (entry) => <time>{day(entry.as_of)}</time> },
           { name: "Decision", cell: (entry) => <Verdict good={entry.alias === "champion"}>{how(entry)}</Verdict> },
-          { name: "Live until", cell: until },
+          { name: "Live until", cell: (entry) => <time>{until(entry)}</time> },
           { name: "By", cell: (entry) => entry.actor },
           { name: "Average precision", kind: "number", cell: (entry) => figure(entry.average_precision?.value) },
           {

@@ -20,7 +20,9 @@ export function DataTable<Row>({ caption, columns, rows, keyOf, chosen }: Props<
   return (
     <Scroll label={caption}>
       <table>
-        <caption>{caption}</caption>
+        <caption>
+          <span>{caption}</span>
+        </caption>
         <thead>
           <tr>
             {columns.map(({ name, kind }, place) => (
@@ -71,9 +73,15 @@ export function Verdict({ good, children }: { good: boolean; children: ReactNode
 }
 
 /** Figures in cards: a name, a number, and what is to be said of it. */
-export function Cards({ of }: { of: { name: string; value: ReactNode; note?: ReactNode }[] }) {
+export function Cards({
+  of,
+  long = false,
+}: {
+  long?: boolean;
+  of: { name: string; value: ReactNode; note?: ReactNode }[];
+}) {
   return (
-    <dl className="cards">
+    <dl className={long ? "cards long" : "cards"}>
       {of.map(({ name, value, note }) => (
         <div key={name} className="card">
           <dt>{name}</dt>
