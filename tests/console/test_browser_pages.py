@@ -50,6 +50,7 @@ def chromium() -> Iterator[Browser]:
     """Start the browser."""
     if not CHROMIUM.exists():
         pytest.skip(f"no {CHROMIUM}; install Debian's chromium")
+    expect.set_options(timeout=30_000)  # beside other tests a page may be slow
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser

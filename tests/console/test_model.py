@@ -143,6 +143,18 @@ def test_while_evaluate_is_at_work(two: Book, sign_in: SignIn) -> None:
     assert "at this moment" in answer.json()["detail"]
 
 
+def test_a_champion_that_cannot_be_read(two: Book, sign_in: SignIn) -> None:
+    """Nobody goes back to a model whose files are gone: score would stand still."""
+    (kept,) = two.rows("SELECT artifact_uri FROM models WHERE model_version = %s", [OLDER])
+    set_uri = "UPDATE models SET artifact_uri = %s WHERE model_version = %s"
+    two.rows(set_uri, ["file:///nowhere", OLDER])
+    answer = rollback(sign_in("data_scientist", login="ada"))
+    two.rows(set_uri, [kept["artifact_uri"], OLDER])
+    assert answer.status_code == 409
+    assert "/nowhere" in answer.json()["detail"]
+    assert two.rows("SELECT 1 FROM model_history WHERE action = 'rollback'") == []
+
+
 @pytest.fixture(scope="module", name="gone_back")
 def _gone_back(two: Book, sign_in: SignIn) -> Iterator[list[Any]]:
     """Two who go back at once; the answers, the better first."""

@@ -123,9 +123,8 @@ async def rollback(
     """Go back to the champion before; of two who decide so at once, one does, and the other is told to look again."""
     store, contract, moment = _of(request)
     versions = await _succession(store, moment)
-    if given.standing in versions[1:]:
-        before = versions[versions.index(given.standing) - 1]
-        found = await store.rows("SELECT artifact_uri FROM models WHERE model_version = %s", [before])
+    if versions[1:] and versions[-1] == given.standing:
+        found = await store.rows("SELECT artifact_uri FROM models WHERE model_version = %s", [versions[-2]])
         await _check(found[0]["artifact_uri"], contract)
     decided = await store.rows(
         "SELECT console_rollback(%s, %s::integer, %s, %s) AS version",

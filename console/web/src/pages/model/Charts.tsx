@@ -407,13 +407,14 @@ export function Timeline({ champions, until }: { champions: Entry[]; until: stri
         x={[0, length]}
         y={[-versions.length, 0]}
         xTicks={[0, 1 / 3, 2 / 3, 1].map((part) => ({ at: part * length, label: at(part) }))}
+        yName="model"
         height={70 + 24 * versions.length}
       >
         {(plot) => (
           <>
             {versions.map((version, place) => (
-              <text key={version} className="axis" x={0} y={plot.y(-place - 0.5) + 4}>
-                model {version}
+              <text key={version} className="axis" x={30} y={plot.y(-place - 0.5) + 4} textAnchor="end">
+                {version}
               </text>
             ))}
             {champions.map((entry) => {
