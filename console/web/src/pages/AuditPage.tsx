@@ -163,14 +163,14 @@ function Entries({ entries }: { entries: Entry[] }) {
           ),
         },
         { name: "What", cell: (entry) => words(entry.action) },
+        { name: "Of what", cell: (entry) => <Subject entry={entry} /> },
+        { name: "What for", kind: "wide", cell: (entry) => entry.purpose },
+        { name: "Detail", kind: "wide", cell: (entry) => detail(entry.detail) },
         {
           name: "Entry",
           kind: "number",
           cell: (entry) => (entry.asked === null ? entry.entry_id : `${entry.entry_id}, shown for ${entry.asked}`),
         },
-        { name: "Of what", cell: (entry) => <Subject entry={entry} /> },
-        { name: "What for", kind: "wide", cell: (entry) => entry.purpose },
-        { name: "Detail", kind: "wide", cell: (entry) => detail(entry.detail) },
       ]}
     />
   );

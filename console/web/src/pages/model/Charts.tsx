@@ -1,43 +1,16 @@
-import { Bar, Chart, Dot, Figure, Key, Level, Line, type Plot, ticks } from "../../parts/charts/Chart";
+import { Bar, Chart, Dot, Figure, Key, Level, Line, reach, ticks, Whisker } from "../../parts/charts/Chart";
 import { DataTable } from "../../parts/charts/DataTable";
-import { count, day, figure, interval, share, words } from "../../parts/charts/words";
-import type { Capacity, Entry, Fairness, Judged, Point, Rate, Tenth } from "./told";
+import { count, day, figure, share } from "../../parts/charts/words";
+import type { Capacity, Entry, Judged, Point, Rate, Tenth } from "./told";
 
-/** Letters of a name below its bar; the table has it whole. */
-const SHORT = 14;
 /** Points of a curve that its table tells. */
 const CURVE_ROWS = 20;
-
-/** The interval of a small tenth may reach far up: it must not flatten all the others. */
-function top(highs: number[], values: number[]): number {
-  return 1.08 * Math.min(Math.max(0.01, ...highs), 1.6 * Math.max(0.01, ...values));
-}
-
-function Whisker({
-  plot,
-  at,
-  low,
-  high,
-  kind = "",
-}: {
-  plot: Plot;
-  at: number;
-  low: number;
-  high: number;
-  kind?: string;
-}) {
-  const points: [number, number][] = [
-    [at, low],
-    [at, high],
-  ];
-  return <Line plot={plot} points={points} kind={`whisker ${kind}`} />;
-}
 
 /** Actual and expected fraud rate of each tenth of the claims, from the highest probability down. */
 export function Lift({ tenths }: { tenths: Tenth[] }) {
   const claims = tenths.reduce((sum, row) => sum + row.claims, 0);
   const average = tenths.reduce((sum, row) => sum + row.frauds, 0) / claims;
-  const most = top(
+  const most = reach(
     tenths.map((row) => row.high),
     tenths.flatMap((row) => [row.rate, row.expected_rate]),
   );
@@ -116,7 +89,7 @@ export function Lift({ tenths }: { tenths: Tenth[] }) {
 
 /** Whether as many claims are fraud as the probabilities say. */
 export function Reliability({ rates }: { rates: Rate[] }) {
-  const most = top(
+  const most = reach(
     rates.map((row) => row.high),
     rates.flatMap((row) => [row.expected, row.actual]),
   );
@@ -191,8 +164,8 @@ export function PrecisionRecall({
   capacity: Capacity | null;
 }) {
   const chance = judged.ranking?.prevalence?.value ?? 0;
-  const reach = [chance, capacity?.precision.high ?? 0, ...curve.map((row) => row.precision)];
-  const most = Math.min(1, 1.15 * Math.max(...reach));
+  const reached = [chance, capacity?.precision.high ?? 0, ...curve.map((row) => row.precision)];
+  const most = Math.min(1, 1.15 * Math.max(...reached));
   const at: [number, number] | null =
     capacity?.recall.value == null || capacity.precision.value == null
       ? null
@@ -264,124 +237,6 @@ export function PrecisionRecall({
         />
       }
     />
-  );
-}
-
-function spread(bounds: [number, number] | null): string {
-  return bounds === null ? "" : ` (${share(bounds[0])} to ${share(bounds[1])})`;
-}
-
-/** Share flagged of each group of a sensitive column, and of its frauds where these are enough. */
-export function Groups({ found }: { found: Fairness }) {
-  const told = found.groups.map((group) => ({
-    ...group,
-    few: found.few_frauds.includes(group.name),
-    label: group.name.length <= SHORT ? group.name : `${group.name.slice(0, SHORT - 1)}…`,
-  }));
-  const shown = told.filter((group) => !group.few);
-  const most = top(
-    [...told.map((group) => group.flagged?.[1] ?? 0), ...shown.map((group) => group.found?.[1] ?? 0)],
-    [...told.map((group) => group.flagged_share ?? 0), ...shown.map((group) => group.recall ?? 0)],
-  );
-  return (
-    <Figure
-      chart={
-        <Chart
-          title={`Share flagged by ${words(found.column)}`}
-          desc={told.map((group) => `${group.name}: ${share(group.flagged_share)} flagged`).join("; ")}
-          x={[-0.6, told.length - 0.4]}
-          y={[0, most]}
-          xTicks={told.map(({ label }, at) => ({ at, label }))}
-          xName={words(found.column)}
-          yWords={share}
-          yName="flagged"
-        >
-          {(plot) =>
-            told.map((group, at) => (
-              <g key={group.name}>
-                <Bar
-                  plot={plot}
-                  at={at}
-                  to={group.flagged_share ?? 0}
-                  note={`${group.name}: ${share(group.flagged_share)} flagged`}
-                />
-                {group.flagged && (
-                  <Whisker plot={plot} at={at - 0.12} low={group.flagged[0]} high={Math.min(group.flagged[1], most)} />
-                )}
-                {!group.few && group.found && group.recall !== null && (
-                  <>
-                    <Whisker
-                      plot={plot}
-                      at={at + 0.12}
-                      low={group.found[0]}
-                      high={Math.min(group.found[1], most)}
-                      kind="other"
-                    />
-                    <Dot
-                      plot={plot}
-                      at={[at + 0.12, group.recall]}
-                      kind="other"
-                      note={`${group.name}: ${share(group.recall)} of its frauds flagged`}
-                    />
-                  </>
-                )}
-              </g>
-            ))
-          }
-        </Chart>
-      }
-      caption={
-        <>
-          <Key kind="main" />
-          share of the claims flagged <Key kind="other" />
-          share of the frauds flagged; lines are 95 % intervals
-        </>
-      }
-      table={
-        <DataTable
-          caption={`Groups of ${words(found.column)}, by ${found.by}`}
-          rows={told}
-          keyOf={(group) => group.name}
-          columns={[
-            { name: "Group", cell: (group) => group.name },
-            { name: "Claims", kind: "number", cell: (group) => count(group.claims) },
-            {
-              name: "Flagged (95 %)",
-              kind: "number",
-              cell: (group) => share(group.flagged_share) + spread(group.flagged),
-            },
-            { name: "Frauds", kind: "number", cell: (group) => count(group.frauds) },
-            {
-              name: "Frauds flagged (95 %)",
-              kind: "number",
-              cell: (group) => share(group.recall) + spread(group.found),
-            },
-          ]}
-        />
-      }
-    />
-  );
-}
-
-/** How far groups are apart at most, in a sentence each. */
-export function Disparities({ found }: { found: Fairness }) {
-  const said: [string, Fairness["demographic_parity"]][] = [
-    ["Shares flagged", found.demographic_parity],
-    ["Shares of frauds flagged", found.equal_opportunity],
-  ];
-  return (
-    <ul>
-      {said.map(([name, estimate]) => (
-        <li key={name}>
-          {name} differ by{" "}
-          {estimate
-            ? `${share(estimate.value)} at most (${interval(estimate, share)}).`
-            : "what cannot be told: fewer than two groups are large enough."}
-        </li>
-      ))}
-      {found.few_claims.length > 0 && <li>Too small to be judged: {found.few_claims.join(", ")}.</li>}
-      {found.few_frauds.length > 0 && <li>Too few frauds to compare those flagged: {found.few_frauds.join(", ")}.</li>}
-    </ul>
   );
 }
 

@@ -1,7 +1,8 @@
 import { useState } from "react";
 import { Cards, DataTable, Verdict } from "../../parts/charts/DataTable";
 import { count, day, figure, interval, share, words } from "../../parts/charts/words";
-import { Disparities, Groups, Lift, PrecisionRecall, Reliability } from "./Charts";
+import { Bias } from "./Bias";
+import { Lift, PrecisionRecall, Reliability } from "./Charts";
 import type { Gate, Judged } from "./told";
 
 /** Features that are told at once; the rest is a click away. */
@@ -142,35 +143,6 @@ function Gates({ gates, version }: { gates: Gate[]; version: number }) {
         },
       ]}
     />
-  );
-}
-
-function Bias({ judged }: { judged: Judged }) {
-  if (judged.fairness.length === 0) {
-    return (
-      <p>
-        {judged.sensitive.length > 0
-          ? "The model was judged before groups were compared; the next one will be."
-          : "The contract calls no column sensitive, so no groups are held against each other."}
-      </p>
-    );
-  }
-  return (
-    <>
-      <p>
-        How many claims of each group are flagged, and how many of its frauds. A difference has to be explained, or be
-        small; what the contract allows is among the gates.
-      </p>
-      {judged.fairness.map((found) => (
-        <section key={found.column} aria-label={`Bias by ${words(found.column)}`}>
-          <h3>{words(found.column)}</h3>
-          <div className="pair">
-            {found.groups.length > 0 && <Groups found={found} />}
-            <Disparities found={found} />
-          </div>
-        </section>
-      ))}
-    </>
   );
 }
 

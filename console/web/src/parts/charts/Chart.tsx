@@ -82,6 +82,32 @@ export function Line({ plot, points, kind }: { plot: Plot; points: Point[]; kind
   return <polyline className={kind} points={points.map(([x, y]) => `${plot.x(x)},${plot.y(y)}`).join(" ")} />;
 }
 
+/** The interval of a small tenth may reach far up: it must not flatten all the others. */
+export function reach(highs: number[], values: number[]): number {
+  return 1.08 * Math.min(Math.max(0.01, ...highs), 1.6 * Math.max(0.01, ...values));
+}
+
+/** An interval at a place. */
+export function Whisker({
+  plot,
+  at,
+  low,
+  high,
+  kind = "",
+}: {
+  plot: Plot;
+  at: number;
+  low: number;
+  high: number;
+  kind?: string;
+}) {
+  const points: [number, number][] = [
+    [at, low],
+    [at, high],
+  ];
+  return <Line plot={plot} points={points} kind={`whisker ${kind}`} />;
+}
+
 /** A dashed line across, with its name above or below its right end. */
 export function Level({ plot, at, label, below = false }: { plot: Plot; at: number; label: string; below?: boolean }) {
   const y = plot.y(at);
