@@ -20,12 +20,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from deploy.sizes import CONSOLE, SIZES, Size
 from deploy.template import load, settings
+from shared.billing import PRICES, an_hour, billed
 from shared.choreography import RULES, Stage
+from shared.sizes import CONSOLE, SIZES
 
 SUMMARY = Path(".claimsight/summary.json")
-PRICES = Path(__file__).with_name("prices.toml")
 MONTH = timedelta(hours=730)
 """As AWS counts."""
 DAYS = MONTH / timedelta(days=1)
@@ -50,9 +50,6 @@ EVENTS = {
 """Assumed: a file a day, a model a week that is promoted, a drift a month that stops nothing, a release a week."""
 SECONDS: Mapping[Stage, float] = {"etl": 30, "train": 600, "evaluate": 120, "score": 60, "drift": 120}
 """Assumed, where no local run has told; generous for a book of 26,000 claims."""
-START_SECONDS = 30.0
-"""Assumed: until a task's image is there. Fargate bills it, and no task for less than a minute."""
-LEAST_SECONDS = 60.0
 DROP_AND_MODELS_GB, IMAGES_GB = 5.0, 5.0
 LOG_GB_A_RUN = 0.0001
 METRICS: Mapping[Stage, int] = {"etl": 5, "train": 5, "evaluate": 5, "score": 12, "drift": 8}
@@ -92,24 +89,6 @@ def starts() -> dict[Stage, float]:
         for stage in rule.starts:
             counted[stage] += MONTH / rule.every if rule.every else EVENTS[rule.event]  # type: ignore[assignment]
     return dict(counted)
-
-
-def billed(seconds: float) -> float:
-    """Seconds that Fargate bills for a run.
-
-    >>> billed(2), billed(100)
-    (60.0, 130.0)
-    """
-    return max(LEAST_SECONDS, START_SECONDS + seconds)
-
-
-def an_hour(size: Size, prices: Mapping[str, Any]) -> float:
-    """USD for an hour of a task, not on Spot; Fargate bills by the second.
-
-    >>> an_hour(Size(1024, 2048), {"fargate_vcpu_hour": 0.04, "fargate_gb_hour": 0.005})
-    0.05
-    """
-    return float(size.cpu / 1024 * prices["fargate_vcpu_hour"] + size.memory / 1024 * prices["fargate_gb_hour"])
 
 
 def compute(counts: Mapping[Stage, float], seconds: Mapping[Stage, float], prices: Mapping[str, Any]) -> float:
@@ -263,7 +242,7 @@ def main() -> None:
     asked = parser.parse_args()
     tables = tomllib.loads(PRICES.read_text())
     if asked.region not in tables:
-        sys.exit(f"no prices for {asked.region}; add a table to deploy/prices.toml (there: {', '.join(tables)})")
+        sys.exit(f"no prices for {asked.region}; add a table to shared/prices.toml (there: {', '.join(tables)})")
     prices, known = tables[asked.region], measured(SUMMARY)
     seconds = {**SECONDS, **known}
     given = settings(asked.environment)

@@ -40,6 +40,11 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "api_check(text, bigint, timestamptz, integer, integer)",
     "api_begin(bigint, text, bytea)",
     "api_finish(bigint, text, text, integer, text)",
+    "console_rollback(text, integer, text, timestamptz)",
+    "console_queues(timestamptz, boolean, double precision[])",
+    "console_feeds(timestamptz)",
+    "console_quarantine(timestamptz)",
+    "console_access_log(text, bigint, text, text, text, timestamptz, timestamptz, bigint, integer)",
 )
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
 SHARED_CALLS: tuple[str, ...] = ("console_note(text, text, text, text, jsonb)",)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from shared import storage
+from shared.contract import Contract
 from shared.database import Database
 from shared.errors import ModelError
 from shared.settings import S3Prefix, Settings
@@ -118,6 +119,20 @@ def check(settings: Settings, database: Database) -> None:
         _ = standing.model, peers.load(standing.folder)
     if newest is not None:
         _ = newest.model
+
+
+def check_fits(artifact_uri: str, contract: Contract) -> None:
+    """Raise unless a model can be read and scores claims as the contract describes them now.
+
+    Raises
+    ------
+    ModelError
+        It does not; or :func:`folder_of` raises.
+    """
+    from shared.claims import no_claims
+    from shared.model import load
+
+    load(folder_of(artifact_uri)).known(no_claims(contract))
 
 
 def folder_of(artifact_uri: str) -> Path:

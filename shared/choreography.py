@@ -47,7 +47,7 @@ RULES: tuple[Rule, ...] = (
     Rule("ScoringResumed", "drift", ("score",), tells=True),
     Rule("ModelTrained", "train", ("evaluate",)),
     Rule("RankingTrained", "train", ("score",)),
-    Rule("ModelPromoted", "evaluate", ("score",)),
+    Rule("ModelPromoted", "evaluate", ("score",)),  # and by the console, after a rollback
     Rule("DailySweep", "scheduler", ("evaluate", "score"), timedelta(days=1)),
     Rule("ReleaseDeployed", "release", ("train",)),
     Rule("WeeklyDrift", "scheduler", ("drift",), timedelta(days=7)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from shared.contract import Contract
 from shared.contract_parts import DType
+from shared.copied import parsed
 from shared.database import Database, quoted
 from shared.history import remember
 from shared.past import past_of
@@ -60,6 +62,12 @@ def claim_batches(
         remember(database, contract, rest, parameters)
     query, dtypes = _query(contract, rest, extra)
     return database.batches(query, dtypes, parameters, size)
+
+
+def no_claims(contract: Contract) -> pl.DataFrame:
+    """Give no claims, with all columns that :func:`read_claims` gives without extra ones."""
+    _, dtypes = _query(contract, "", {})
+    return parsed(io.BytesIO(), dtypes)
 
 
 def _query(contract: Contract, rest: str, extra: Extra) -> tuple[str, dict[str, DType]]:

@@ -5,7 +5,7 @@ Drift stops score where the input is broken, since scores of broken claims would
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,12 @@ from shared.database import Database
 
 if TYPE_CHECKING:
     from shared.job import Job
+
 # By the clock first: a replay of an earlier day may have written the later entry.
 NEWEST = "SELECT * FROM stops WHERE as_of <= %s ORDER BY as_of DESC, stop_id DESC LIMIT 1"
 """The entry that holds at the clock's moment."""
+STOPS = "SELECT * FROM stops WHERE as_of <= %s ORDER BY as_of, stop_id"
+"""Every entry that was known by a moment; by the clock first, since a replay of an earlier day may have come later."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,29 @@ def stop_of(found: Sequence[Mapping[str, Any]]) -> Stop | None:
         return None
     row = found[0]
     return Stop(row["model_version"], row["window_end"], row["reason"], row["as_of"])
+
+
+def stretches(entries: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Times in which scoring stood still, the first first.
+
+    Parameters
+    ----------
+    entries : iterable of mapping
+        As :data:`STOPS` finds them.
+
+    Returns
+    -------
+    list of dict
+        The stop's entry, ``until`` and the entry that ``cleared`` it; None both for one that stands.
+    """
+    told: list[dict[str, Any]] = []
+    for entry in entries:
+        standing = bool(told) and told[-1]["until"] is None
+        if entry["action"] == "stop" and not standing:
+            told.append({**entry, "until": None, "cleared": None})
+        elif entry["action"] == "clear" and standing:
+            told[-1] |= {"until": entry["as_of"], "cleared": entry}
+    return told
 
 
 def append_stop(job: Job, action: str, model_version: int, window_end: datetime, actor: str, reason: str) -> None:

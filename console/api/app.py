@@ -17,13 +17,20 @@ from console.api.guard import LARGEST_BODY, Guard
 from console.api.oidc import TIMEOUT, Provider
 from console.api.passwords import Passwords
 from console.api.rates import Rates
-from console.api.routes import oidc, people, session
+from console.api.routes import audit, model, oidc, operations, people, session
 from console.api.settings import WEB, ConsoleSettings
 from console.api.store import Store
 from console.api.v1 import app as v1
 from shared.contract import load
 
-ROUTERS: tuple[APIRouter, ...] = (session.router, oidc.router, people.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    session.router,
+    oidc.router,
+    people.router,
+    model.router,
+    operations.router,
+    audit.router,
+)
 
 
 def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:

@@ -27,10 +27,10 @@ from docker.types import Mount
 from requests.exceptions import RequestException
 
 from deploy.local.machine import Ended
-from deploy.sizes import SIZES
 from shared.choreography import Stage
 from shared.errors import ConfigError, ExitCode, TransientError
 from shared.settings import variable
+from shared.sizes import SIZES
 
 LABEL = "claimsight.run"
 IMAGE_USER = 10001
@@ -90,7 +90,7 @@ class Containers:
             output = container.logs().decode(errors="replace")
             container.reload()
             if container.attrs["State"]["OOMKilled"] and code == ExitCode.KILLED:
-                told = f"killed: it took more than its {size.memory} MiB; see deploy/sizes.py"
+                told = f"killed: it took more than its {size.memory} MiB; see shared/sizes.py"
                 output += json.dumps({"message": told, "exit_code": code}) + "\n"
             container.remove(v=True)
             return Ended(code, output)

@@ -12,6 +12,7 @@ import polars as pl
 from shared.aliases import stored_aliases
 from shared.champion import ANOMALY, Champion
 from shared.job import Job
+from shared.successions import ENTRIES, SUCCESSION
 
 if TYPE_CHECKING:
     from jobs.evaluate.evidence import Challenger
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 ACTOR = "evaluate"
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
-ENTRIES = """
-SELECT entry_id, model_version, alias, action, actor, reason, as_of,
-       CASE WHEN alias = 'champion'
-            THEN lead(as_of) OVER (PARTITION BY alias ORDER BY as_of, entry_id) END AS live_until
-FROM model_history WHERE as_of <= %s ORDER BY as_of, entry_id
-"""
-"""Every entry, with the moment until which a champion was live."""
 
 
 def record_verdict(
@@ -85,34 +79,15 @@ def append(job: Job, entry: Mapping[str, Any], before: int | None) -> None:
     )
 
 
-def succession(entries: Iterable[Mapping[str, Any]]) -> list[int]:
-    """Versions that led to the present champion, which is the last; going back takes off what it went back from.
-
-    Parameters
-    ----------
-    entries : iterable of mapping
-        ``alias``, ``action`` and ``model_version`` of the history, in its order.
-
-    >>> judged = [{"alias": "champion", "action": "judged", "model_version": version} for version in (1, 4)]
-    >>> succession([*judged, {"alias": "champion", "action": "rollback", "model_version": 1}])
-    [1]
-    """
-    found: list[int] = []
-    for entry in entries:
-        if entry["alias"] != "champion":
-            continue
-        version = entry["model_version"]
-        if entry["action"] == "rollback" and version in found:
-            while found[-1] != version:
-                found.pop()
-        else:
-            found.append(version)
-    return found
+def succession(job: Job, until: datetime | None = None) -> list[int]:
+    """Versions that led to the champion of a moment (the clock's), which is the last."""
+    versions: list[int] = job.database.rows(SUCCESSION, [until or job.as_of])[0]["versions"]
+    return versions
 
 
-def entries(job: Job, until: datetime | None = None) -> list[dict[str, Any]]:
-    """Every entry known by a moment (the clock's), in order; with ``live_until``, None for what still stands."""
-    return job.database.rows(ENTRIES, [until or job.as_of])
+def entries(job: Job) -> list[dict[str, Any]]:
+    """Every entry known by the clock's moment, in order; with ``live_until``, None for what still stands."""
+    return job.database.rows(ENTRIES, [job.as_of])
 
 
 def mirror(job: Job) -> None:
@@ -129,7 +104,7 @@ def mirror(job: Job) -> None:
         "(SELECT FROM model_history h WHERE h.model_version = m.model_version)",
         [ANOMALY],
     )
-    before, champion = (None, None, *succession(entries(job, END_OF_TIME)))[-2:]
+    before, champion = (None, None, *succession(job, END_OF_TIME))[-2:]
     wanted = {"champion": champion, "previous_champion": before, "challenger": waiting[0]["version"]}
     settings = job.settings
     stored = stored_aliases(settings.mlflow_tracking_uri, job.contract.name)

@@ -9,8 +9,7 @@ from typing import Any
 from jobs.evaluate.ab import ab
 from jobs.evaluate.history import append, entries, live_on, mirror, succession, table
 from shared.arguments import Detail, Option, text
-from shared.champion import folder_of
-from shared.claims import read_claims
+from shared.champion import check_fits
 from shared.errors import ConfigError, TransientError
 from shared.job import Job
 
@@ -30,10 +29,13 @@ def override(job: Job, reason: str, actor: str, model: int | None) -> str:
     ModelError
         It cannot score what the contract describes.
     """
-    known = _entries_until_now(job)
-    if model is None and (not known or known[-1]["alias"] != "refused"):
-        raise ConfigError("no challenger was refused since the last promotion; name a model with --model N")
-    return _promote(job, known, known[-1]["model_version"] if model is None else model, "override", reason, actor)
+    _refuse_the_past(job)
+    if model is None:
+        known = entries(job)
+        if not known or known[-1]["alias"] != "refused":
+            raise ConfigError("no challenger was refused since the last promotion; name a model with --model N")
+        model = known[-1]["model_version"]
+    return _promote(job, model, "override", reason, actor)
 
 
 def rollback(job: Job, reason: str, actor: str) -> str:
@@ -46,11 +48,11 @@ def rollback(job: Job, reason: str, actor: str) -> str:
     ModelError
         The champion before cannot score what the contract describes.
     """
-    known = _entries_until_now(job)
-    line = succession(known)
+    _refuse_the_past(job)
+    line = succession(job)
     if not line[1:]:
         raise ConfigError(f"there was no champion before model {line[0]}" if line else "there is no champion yet")
-    return _promote(job, known, line[-2], "rollback", reason or f"rolled back from model {line[-1]}", actor)
+    return _promote(job, line[-2], "rollback", reason or f"rolled back from model {line[-1]}", actor)
 
 
 def history(job: Job, _: str, on: date | None) -> str:
@@ -61,18 +63,17 @@ def history(job: Job, _: str, on: date | None) -> str:
     return f"{len(found)} entries of the models of {job.contract.name}"
 
 
-def _entries_until_now(job: Job) -> list[dict[str, Any]]:
+def _refuse_the_past(job: Job) -> None:
     later = job.database.rows("SELECT max(as_of) AS moment FROM model_history WHERE as_of > %s", [job.as_of])
     if later[0]["moment"] is not None:
         raise ConfigError(
             f"the clock stands before {later[0]['moment']:%Y-%m-%d %H:%M}, when a model was decided on last: what was "
             "live in the past cannot be changed; set CLAIMSIGHT_AS_OF later, or not at all"
         )
-    return entries(job)
 
 
-def _promote(job: Job, known: list[dict[str, Any]], version: int, action: str, reason: str, actor: str) -> str:
-    standing = next(reversed(succession(known)), None)
+def _promote(job: Job, version: int, action: str, reason: str, actor: str) -> str:
+    standing = next(reversed(succession(job)), None)
     if version == standing:
         raise ConfigError(f"model {version} is champion already")
     found = job.database.rows(
@@ -84,7 +85,7 @@ def _promote(job: Job, known: list[dict[str, Any]], version: int, action: str, r
     if not found:
         raise ConfigError(f"there is no model {version}")
     judged = found[0]
-    _check(job, judged.pop("artifact_uri"))
+    check_fits(judged.pop("artifact_uri"), job.contract)
     if judged["threshold"] is None:
         why = "has no verdict yet: run evaluate" if judged["model_version"] is None else "was judged on no claims"
         raise ConfigError(f"model {version} {why}; without, there is no threshold to flag by")
@@ -96,14 +97,6 @@ def _promote(job: Job, known: list[dict[str, Any]], version: int, action: str, r
     except TransientError as error:  # it is done: whoever believed it failed would go back once more
         job.log("MLflow's aliases will follow with the next run of evaluate", reason=str(error))
     return f"model {version} is champion, in place of {'none' if standing is None else f'model {standing}'}"
-
-
-def _check(job: Job, artifact_uri: str) -> None:
-    """Raise ModelError unless a model can be read and scores claims as the contract describes them now."""
-    from shared.model import load
-
-    none = read_claims(job.database, job.contract, "WHERE false", {"as_of": job.as_of})
-    load(folder_of(artifact_uri)).known(none)
 
 
 def _day(value: str) -> date:

@@ -20,6 +20,7 @@ from shared.access import log_access
 from shared.arguments import Detail, Option, text
 from shared.errors import ConfigError, TransientError
 from shared.job import Job
+from shared.spreadsheets import harmless
 
 FORMATS = ("jsonl", "csv")
 STDOUT = "-"
@@ -38,8 +39,6 @@ COLUMNS = (
     *("model_version", "arm", "scored_as_of", "reasons"),
 )
 WORDS = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
-FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
-"""A cell that begins so may be run by a spreadsheet: OWASP, CSV Injection."""
 
 
 def export(job: Job, place: str, since: datetime | None, actor: str, purpose: str, **form: str | None) -> str:
@@ -164,15 +163,6 @@ def _cell(value: Any) -> Any:
         case datetime():
             return value.isoformat()
     return value
-
-
-def harmless(cell: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would run.
-
-    >>> harmless("=1+1"), harmless("C-17")
-    ("'=1+1", 'C-17')
-    """
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def _moment(value: str) -> datetime:

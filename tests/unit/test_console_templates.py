@@ -14,10 +14,10 @@ import yaml
 from console.api.settings import ConsoleSettings
 from deploy.launcher import console as check
 from deploy.rollout.console import APPSPEC
-from deploy.sizes import CONSOLE
 from deploy.template import load
 from shared.choreography import RULES
 from shared.settings import variable
+from shared.sizes import CONSOLE
 
 TEMPLATE, DELIVERY, DATA, JOBS, PIPELINE = (
     load(name) for name in ("console", "console-delivery", "data", "jobs", "delivery")

@@ -11,11 +11,12 @@ import pytest
 
 from deploy import cost
 from deploy.cost import GOAL, GOAL_STARTS, SECONDS, Item, bill, billed, compute, measured, starts
-from deploy.template import FOLDER, load, settings
+from deploy.template import load, settings
+from shared.billing import PRICES
 from shared.choreography import RULES, STAGES
 from shared.emf import ALARMED, UNITS
 
-REGIONS = tomllib.loads((FOLDER.parent / "prices.toml").read_text())
+REGIONS = tomllib.loads(PRICES.read_text())
 DATA, JOBS = load("data"), load("jobs")
 
 
@@ -139,5 +140,5 @@ def test_measured_times_are_means(tmp_path: Path) -> None:
 def test_a_region_without_prices_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a region has no table the message says where to add one."""
     monkeypatch.setattr("sys.argv", ["cost", "--region", "eu-north-9"])
-    with pytest.raises(SystemExit, match=r"no prices for eu-north-9; add a table to deploy/prices\.toml"):
+    with pytest.raises(SystemExit, match=r"no prices for eu-north-9; add a table to shared/prices\.toml"):
         cost.main()

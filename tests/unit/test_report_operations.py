@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.cost import billed
 from deploy.local.report.model_charts import live
 from deploy.local.report.operations import gather_operations, standing_stop
 from deploy.local.report.present import present
 from deploy.local.report.queues import queues, waited
+from shared.billing import billed
 from shared.choreography import STAGES
 from shared.database import Database
 from shared.errors import ExitCode

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from deploy.sizes import SIZES
 from deploy.template import FOLDER, load
 from shared.choreography import RULES, STAGES
 from shared.emf import ALARMED
+from shared.sizes import SIZES
 
 NAMES = ("data", "jobs", "mlflow", "console", "console-delivery", "account")
 TEMPLATES: dict[str, Any] = {name: load(name) for name in NAMES}

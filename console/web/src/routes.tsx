@@ -1,4 +1,7 @@
 import type { ReactNode } from "react";
+import { AuditPage } from "./pages/AuditPage";
+import { ModelPage } from "./pages/model/ModelPage";
+import { OperationsPage } from "./pages/OperationsPage";
 import { People } from "./pages/People";
 import type { Permission } from "./session";
 
@@ -11,4 +14,9 @@ export type Page = {
 };
 
 /** Every page, in the order of the navigation. */
-export const PAGES: Page[] = [{ path: "/admin", label: "People", needs: "manage", element: <People /> }];
+export const PAGES: Page[] = [
+  { path: "/model", label: "Model", needs: "see_models", element: <ModelPage /> },
+  { path: "/operations", label: "Operations", needs: "see_operations", element: <OperationsPage /> },
+  { path: "/audit", label: "Audit", needs: "see_audit", element: <AuditPage /> },
+  { path: "/admin", label: "People", needs: "manage", element: <People /> },
+];

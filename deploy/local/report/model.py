@@ -13,11 +13,10 @@ from shared.contract import Contract
 from shared.database import Database
 from shared.draws import DRAWS, SPLIT_DRAW
 from shared.errors import ModelError
+from shared.judgement import thinned, unit
 from shared.metrics import wilson
 
 Z_95 = 1.96
-CURVE_ROWS = 20
-"""Points of a curve that its table tells."""
 
 Row = dict[str, Any]
 
@@ -62,9 +61,9 @@ def gather_model(database: Database, contract: Contract, judged: Row | None, his
         "card": _card(database, judged["model_version"]) if judged else None,
         "live": _live(history),
         "curve": metrics.get("curve") or [],
-        "told_curve": _thinned(metrics.get("curve") or []),
+        "told_curve": thinned(metrics.get("curve") or []),
         "capacity": metrics.get("capacity"),
-        "unit": _unit(contract),
+        "unit": unit(contract),
         "calibration": metrics.get("calibration"),
         "fairness": metrics.get("fairness") or [],
         "judged_errors": "errors" in metrics,
@@ -83,16 +82,6 @@ def _live(history: Sequence[Row]) -> list[Row]:
     champions = [entry for entry in history if entry["alias"] == "champion"]
     ends = [after["as_of"] for _, after in pairwise(champions)]
     return [entry | {"until": until} for entry, until in zip(champions, [*ends, None], strict=False)]
-
-
-def _thinned(curve: Sequence[Row]) -> list[Row]:
-    step = -(-len(curve) // CURVE_ROWS) or 1
-    return [*curve[:-1:step], *curve[-1:]]
-
-
-def _unit(contract: Contract) -> str:
-    column = contract.known.get(contract.roles.amount or "")
-    return column.unit if column else ""
 
 
 def _by_column(kinds: Sequence[Row]) -> dict[str, list[Row]]:
@@ -161,18 +150,3 @@ def training(trained: Row | None, contract: Contract) -> Row | None:
     trials = [trial | {"place": place} for place, trial in enumerate(told.get("trials", ()))]
     findings = [finding | {"let_in": contract.features.allow.get(finding["column"])} for finding in told["findings"]]
     return told | {"trials": trials, "findings": findings, "features": features}
-
-
-def deciles(bins: list[Row]) -> list[Row]:
-    """Tenths of the judged claims, with their rates and their lift over the average."""
-    claims, frauds = (sum(row[key] for row in bins) for key in ("claims", "frauds"))
-    return [
-        row
-        | {
-            "place": place,
-            "rate": row["frauds"] / row["claims"],
-            "expected_rate": row["expected"] / row["claims"],
-            "lift": row["frauds"] / row["claims"] * claims / frauds if frauds else None,
-        }
-        for place, row in enumerate(bins, 1)
-    ]

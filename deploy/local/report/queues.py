@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from deploy.local.report.present import present
+from shared.ages import AGES, by_age, names
 from shared.champion import ranking
 from shared.contract import Contract
 from shared.database import Database
 
-AGES = (1, 7, 28, 91, 182, 364)
-"""Days at which one group of ages ends and the next begins."""
 WAITS = (1, 2, 4, 7, 14, 28)
 """As above, of times from claim to score."""
 
@@ -79,7 +76,7 @@ def unscored(database: Database, contract: Contract, version: int | None, as_of:
         f"{apart if present(database, 'unscorable_claims') else ''} GROUP BY 1",
         {"as_of": as_of, "ages": list(AGES), "version": version},
     )
-    return _by_age(rows, ("claims",), as_of)
+    return by_age(rows, ("claims",), as_of)
 
 
 def unscorable(database: Database, version: int | None, as_of: datetime) -> list[Row]:
@@ -116,7 +113,7 @@ def unlabelled(database: Database, version: int | None, as_of: datetime) -> Row:
     looked_at = {row["place"]: row for row in to_review}
     none = {"flagged": 0, "audited": 0}
     told = [row | {key: looked_at.get(row["place"], none)[key] for key in none} for row in rows]
-    return _by_age(told, ("claims", "flagged", "audited"), as_of)
+    return by_age(told, ("claims", "flagged", "audited"), as_of)
 
 
 def waited(database: Database, as_of: datetime) -> Row | None:
@@ -146,27 +143,6 @@ def waited(database: Database, as_of: datetime) -> Row | None:
         return None
     bins = [
         {"label": name, "claims": found[f"n{place}"], "share": found[f"n{place}"] / max(found["claims"], 1)}
-        for place, name in enumerate(_names(WAITS))
+        for place, name in enumerate(names(WAITS))
     ]
     return found | {"bins": bins}
-
-
-def _by_age(rows: Sequence[Row], counted: Sequence[str], as_of: datetime) -> Row:
-    found = {row["place"]: row for row in rows}
-    ages = [
-        {"label": name} | {key: found[place][key] if place in found else 0 for key in counted}
-        for place, name in enumerate(_names(AGES))
-    ]
-    oldest = min((row["oldest"] for row in rows), default=None)
-    totals = {key: sum(row[key] for row in rows) for key in counted}
-    return totals | {"ages": ages, "oldest": as_of - oldest if oldest else None}
-
-
-def _names(ends: Sequence[int]) -> list[str]:
-    """Name groups of ages.
-
-    >>> _names((1, 7))
-    ['under 1 day', '1 to 7 days', '7 days and more']
-    """
-    between = [f"{low} to {high} days" for low, high in pairwise(ends)]
-    return [f"under {ends[0]} day{'s' if ends[0] > 1 else ''}", *between, f"{ends[-1]} days and more"]

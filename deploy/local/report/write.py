@@ -17,7 +17,7 @@ from typing import Any
 from deploy.local.report.book import gather_book
 from deploy.local.report.claims import scores, unusual, worklist
 from deploy.local.report.drift import gather_drift
-from deploy.local.report.model import deciles, gather_model, shadow, training
+from deploy.local.report.model import gather_model, shadow, training
 from deploy.local.report.operations import gather_operations, standing_stop
 from deploy.local.report.sources import gather_sources
 from deploy.local.report.words import age, count, day, duration, figure, mebibytes, seconds, share, usd, words_of
@@ -25,6 +25,7 @@ from deploy.local.summary import WAY_ON
 from shared.champion import ANOMALY
 from shared.contract import Contract
 from shared.database import Database
+from shared.judgement import tenths_told
 
 LONGEST = 20
 """Rows of a list; the page says how many more there are."""
@@ -118,7 +119,7 @@ def gather(database: Database, contract: Contract, summary: Mapping[str, Any], a
             "training": training(trained, contract),
             "model": gather_model(database, contract, judged, history),
             "shadow": shadow(database, champion, as_of) if champion else None,
-            "deciles": deciles(judged["metrics"]["deciles"]) if judged else [],
+            "deciles": tenths_told(judged["metrics"]["deciles"]) if judged else [],
             "scores": scores(database, contract, champion, trained, as_of) if champion and trained else None,
             "worklist": worklist(database, contract, as_of) if champion else [],
             "unusual": unusual(database, contract, trained, as_of) if trained and not contract.labelled else None,
