@@ -13,12 +13,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.api import problems
-from console.api.routes import session
+from console.api.routes import session, worklist
 from console.api.settings import WEB, ConsoleSettings
 from console.api.store import Store
+from console.api.worklist import Worklist
 from shared.contract import load
 
-ROUTERS: tuple[APIRouter, ...] = (session.router,)
+ROUTERS: tuple[APIRouter, ...] = (session.router, worklist.router)
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -52,8 +53,11 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with Store(settings.database_url.get_secret_value(), contract.name) as store:
-            app.state.store = store
+        async with (
+            Store(settings.database_url.get_secret_value(), contract.name) as store,
+            Worklist(store, settings.now) as kept,
+        ):
+            app.state.store, app.state.worklist = store, kept
             yield
 
     app = FastAPI(title="Claimsight", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
