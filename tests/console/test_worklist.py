@@ -54,6 +54,16 @@ def ben(sign_in: SignIn) -> TestClient:
     return sign_in("investigator", login="ben")
 
 
+@pytest.fixture(scope="module")
+def people(book: Book) -> list[str]:
+    """Have twenty investigators; their logins."""
+    made = book.rows(
+        "INSERT INTO people (login, name, roles) SELECT 'investigator-' || n, 'Investigator ' || n, '{investigator}' "
+        "FROM generate_series(1, 20) n RETURNING login"
+    )
+    return [person["login"] for person in made]
+
+
 def shown(client: TestClient, **asked: Any) -> dict[str, Any]:
     """Ask for a part of the worklist."""
     answer = client.get("/api/worklist", params={"limit": 500} | asked)
@@ -282,12 +292,9 @@ def test_the_database_asks_for_an_investigator(book: Book, sign_in: SignIn) -> N
                 console.execute(forbidden)  # type: ignore[arg-type]
 
 
-def test_two_never_take_the_same(book: Book, anna: TestClient, sign_in: SignIn) -> None:
+def test_two_never_take_the_same(book: Book, anna: TestClient, people: list[str]) -> None:
     """Twenty sessions that take the next case at once, some in another order, get twenty cases and no deadlock."""
     claims = ids(shown(anna))[:25]
-    people = [f"investigator-{number}" for number in range(20)]
-    for login in people:
-        sign_in("investigator", login=login)
     start = threading.Barrier(len(people))
 
     def take(place: int) -> str:
@@ -306,14 +313,11 @@ def test_two_never_take_the_same(book: Book, anna: TestClient, sign_in: SignIn) 
     assert held == dict(zip(taken, people, strict=True))
 
 
-def test_one_case_for_twenty(book: Book, anna: TestClient, sign_in: SignIn) -> None:
+def test_one_case_for_twenty(book: Book, anna: TestClient, people: list[str]) -> None:
     """Of twenty who take one case at once, one gets it, whose lock had just run out for another."""
     claim = ids(shown(anna))[0]
     anna.post(f"/api/cases/{claim}/take")
     book.rows("UPDATE case_locks SET until = clock_timestamp()")
-    people = [f"investigator-{number}" for number in range(20)]
-    for login in people:
-        sign_in("investigator", login=login)
     start = threading.Barrier(len(people))
 
     def take(login: str) -> bool:

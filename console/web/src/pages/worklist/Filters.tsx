@@ -1,7 +1,8 @@
 import { type ReactNode, useEffect, useId, useState } from "react";
 import type { Part as Answer } from "./alerts";
 import { type Part, SAMPLES, SORTS, STATES } from "./filter";
-import { day, whole } from "./words";
+import { usePhone } from "./usePhone";
+import { day, inWords, whole } from "./words";
 
 type Choose = (part: Part, value: string, how?: { typed?: boolean }) => void;
 type Props = { filter: URLSearchParams; choose: Choose; clear: () => void; answer: Answer | undefined };
@@ -9,75 +10,79 @@ type Props = { filter: URLSearchParams; choose: Choose; clear: () => void; answe
 /** What to show of the worklist; beside each choice stands how many alerts it has. */
 export function Filters({ filter, choose, clear, answer }: Props) {
   const counted = (facet: "week" | "kind" | "sample" | "state") => answer?.facets[facet] ?? [];
-  const kind = answer?.kind ? answer.kind.charAt(0).toUpperCase() + answer.kind.slice(1).replaceAll("_", " ") : "Kind";
+  const kind = inWords(answer?.kind ?? "kind");
   const unit = answer?.unit ? ` (${answer.unit})` : "";
   const share = filter.get("min_probability");
+  const phone = usePhone();
   const narrowed = [...filter.keys()].some((part) => part !== "sort");
   return (
     <search>
-      <form className="filters" aria-label="Filter" onSubmit={(event) => event.preventDefault()}>
-        <Typed label="Claim" type="search" value={filter.get("search")} set={(to) => choose("search", to, TYPED)} />
-        <Choice label="State" value={filter.get("state")} set={(to) => choose("state", to)}>
-          {counted("state").map(({ value, count }) => (
-            <option key={value} value={value}>
-              {STATES[value as keyof typeof STATES]} ({whole(count)})
-            </option>
-          ))}
-        </Choice>
-        <Choice label="Week" value={filter.get("week")} set={(to) => choose("week", to)}>
-          {counted("week").map(({ value, count }) => (
-            <option key={value} value={value}>
-              {day(value)} ({whole(count)})
-            </option>
-          ))}
-        </Choice>
-        {answer?.kind !== null && (
-          <Choice label={kind} value={filter.get("kind")} set={(to) => choose("kind", to)}>
-            {counted("kind").map(({ value, count }) => (
+      <details open={!phone || undefined}>
+        <summary>Filter and order</summary>
+        <form className="filters" aria-label="Filter" onSubmit={(event) => event.preventDefault()}>
+          <Typed label="Claim" type="search" value={filter.get("search")} set={(to) => choose("search", to, TYPED)} />
+          <Choice label="State" value={filter.get("state")} set={(to) => choose("state", to)}>
+            {counted("state").map(({ value, count }) => (
               <option key={value} value={value}>
-                {value} ({whole(count)})
+                {STATES[value as keyof typeof STATES]} ({whole(count)})
               </option>
             ))}
           </Choice>
-        )}
-        <Choice label="Chosen by" value={filter.get("sample")} set={(to) => choose("sample", to)}>
-          {counted("sample").map(({ value, count }) => (
-            <option key={value} value={value}>
-              {SAMPLES[value as keyof typeof SAMPLES]} ({whole(count)})
-            </option>
-          ))}
-        </Choice>
-        <Typed
-          label={`Amount from${unit}`}
-          type="number"
-          value={filter.get("min_amount")}
-          set={(to) => choose("min_amount", to, TYPED)}
-        />
-        <Typed
-          label="Probability from (%)"
-          type="number"
-          most={100}
-          value={share === null ? null : String(Math.round(Number(share) * 1000) / 10)}
-          set={(to) => choose("min_probability", to === "" ? "" : String(Number(to) / 100), TYPED)}
-        />
-        <Choice
-          label="Order by"
-          value={filter.get("sort") ?? "expected_loss"}
-          set={(to) => choose("sort", to === "expected_loss" ? "" : to)}
-          needed
-        >
-          {Object.entries(SORTS).map(([value, word]) => (
-            <option key={value} value={value}>
-              {word}
-            </option>
-          ))}
-        </Choice>
-        {narrowed && (
-          <button type="button" onClick={clear}>
-            Clear the filter
-          </button>
-        )}
-      </form>
+          <Choice label="Week" value={filter.get("week")} set={(to) => choose("week", to)}>
+            {counted("week").map(({ value, count }) => (
+              <option key={value} value={value}>
+                {day(value)} ({whole(count)})
+              </option>
+            ))}
+          </Choice>
+          {answer?.kind !== null && (
+            <Choice label={kind} value={filter.get("kind")} set={(to) => choose("kind", to)}>
+              {counted("kind").map(({ value, count }) => (
+                <option key={value} value={value}>
+                  {value} ({whole(count)})
+                </option>
+              ))}
+            </Choice>
+          )}
+          <Choice label="Chosen by" value={filter.get("sample")} set={(to) => choose("sample", to)}>
+            {counted("sample").map(({ value, count }) => (
+              <option key={value} value={value}>
+                {SAMPLES[value as keyof typeof SAMPLES]} ({whole(count)})
+              </option>
+            ))}
+          </Choice>
+          <Typed
+            label={`Amount from${unit}`}
+            type="number"
+            value={filter.get("min_amount")}
+            set={(to) => choose("min_amount", to, TYPED)}
+          />
+          <Typed
+            label="Probability from (%)"
+            type="number"
+            most={100}
+            value={share === null ? null : String(Math.round(Number(share) * 1000) / 10)}
+            set={(to) => choose("min_probability", to === "" ? "" : String(Number(to) / 100), TYPED)}
+          />
+          <Choice
+            label="Order by"
+            value={filter.get("sort") ?? "expected_loss"}
+            set={(to) => choose("sort", to === "expected_loss" ? "" : to)}
+            needed
+          >
+            {Object.entries(SORTS).map(([value, word]) => (
+              <option key={value} value={value}>
+                {word}
+              </option>
+            ))}
+          </Choice>
+          {narrowed && (
+            <button type="button" onClick={clear}>
+              Clear the filter
+            </button>
+          )}
+        </form>
+      </details>
     </search>
   );
 }

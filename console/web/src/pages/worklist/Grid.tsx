@@ -1,10 +1,10 @@
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, memo, useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from "react";
+import { type KeyboardEvent, memo, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import { type Alert, useSight } from "./alerts";
-import { day, share, standing, whole } from "./words";
+import { usePhone } from "./usePhone";
+import { day, inWords, share, standing, whole } from "./words";
 
-const PHONE = "(max-width: 52rem)";
 const HEIGHTS = { row: 44, card: 148 };
 const OVERSCAN = 12;
 /** Room that a row keeps from what sticks to the window: the header above, the actions below. */
@@ -92,7 +92,7 @@ export function Grid(props: Props) {
           >
             Week, rank
           </th>
-          {kind !== null && <th scope="col">{kind.charAt(0).toUpperCase() + kind.slice(1).replaceAll("_", " ")}</th>}
+          {kind !== null && <th scope="col">{inWords(kind)}</th>}
           <th scope="col" className="number" {...sorted("amount")}>
             Amount{unit && ` (${unit})`}
           </th>
@@ -113,7 +113,7 @@ export function Grid(props: Props) {
             start={start - rows.options.scrollMargin}
             alert={alertAt(index)}
             active={index === active}
-            hasKind={kind !== null}
+            kind={kind && inWords(kind)}
             names={names}
             login={login}
             setActive={setActive}
@@ -129,13 +129,13 @@ type RowProps = {
   start: number;
   alert: Alert | undefined;
   active: boolean;
-  hasKind: boolean;
+  kind: string | null;
   names: Record<string, string>;
   login: string;
   setActive: (index: number) => void;
 };
 
-const Row = memo(function Row({ index, start, alert, active, hasKind, names, login, setActive }: RowProps) {
+const Row = memo(function Row({ index, start, alert, active, kind, names, login, setActive }: RowProps) {
   const state = alert && standing(alert, login, names);
   return (
     <tr
@@ -160,8 +160,8 @@ const Row = memo(function Row({ index, start, alert, active, hasKind, names, log
           </span>
         )}
       </th>
-      <td data-label="Week, rank">{alert && `${day(alert.week)}, ${alert.rank}`}</td>
-      {hasKind && <td data-label="Kind">{alert && (alert.kind ?? "–")}</td>}
+      <td data-label="Week">{alert && `${day(alert.week)}, ${alert.rank}`}</td>
+      {kind !== null && <td data-label={kind}>{alert && (alert.kind ?? "–")}</td>}
       <td data-label="Amount" className="number">
         {alert && whole(alert.amount)}
       </td>
@@ -189,15 +189,4 @@ function target(key: string, active: number, total: number): number | undefined 
   };
   const to = steps[key];
   return to === undefined ? undefined : Math.max(0, Math.min(total - 1, to));
-}
-
-function usePhone(): boolean {
-  return useSyncExternalStore(
-    (changed) => {
-      const media = window.matchMedia(PHONE);
-      media.addEventListener("change", changed);
-      return () => media.removeEventListener("change", changed);
-    },
-    () => window.matchMedia(PHONE).matches,
-  );
 }

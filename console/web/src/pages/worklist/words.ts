@@ -10,6 +10,9 @@ export const whole = (value: number | null) => (value === null ? "–" : WHOLE.f
 export const share = (value: number) => SHARE.format(value);
 export const day = (value: string | null) => (value === null ? "–" : DAY.format(new Date(value)));
 
+/** A column's name as a heading. */
+export const inWords = (name: string) => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
+
 export type Standing = { word: string; sort: "mine" | "others" | "set" | "free" };
 
 /** Who works a case, or why nobody should now. */
