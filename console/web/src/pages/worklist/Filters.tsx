@@ -5,16 +5,15 @@ import { usePhone } from "./usePhone";
 import { day, inWords, whole } from "./words";
 
 type Choose = (part: Part, value: string, how?: { typed?: boolean }) => void;
-type Props = { filter: URLSearchParams; choose: Choose; clear: () => void; answer: Answer | undefined };
+type Props = { filter: URLSearchParams; choose: Choose; answer: Answer | undefined };
 
 /** What to show of the worklist; beside each choice stands how many alerts it has. */
-export function Filters({ filter, choose, clear, answer }: Props) {
+export function Filters({ filter, choose, answer }: Props) {
   const counted = (facet: "week" | "kind" | "sample" | "state") => answer?.facets[facet] ?? [];
   const kind = inWords(answer?.kind ?? "kind");
   const unit = answer?.unit ? ` (${answer.unit})` : "";
   const share = filter.get("min_probability");
   const phone = usePhone();
-  const narrowed = [...filter.keys()].some((part) => part !== "sort");
   return (
     <search>
       <details open={!phone || undefined}>
@@ -76,11 +75,6 @@ export function Filters({ filter, choose, clear, answer }: Props) {
               </option>
             ))}
           </Choice>
-          {narrowed && (
-            <button type="button" onClick={clear}>
-              Clear the filter
-            </button>
-          )}
         </form>
       </details>
     </search>

@@ -52,6 +52,7 @@ export function Grid(props: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows of another height are measured anew
   useEffect(() => rows.measure(), [height]);
   const shown = rows.getVirtualItems();
+  const inUnit = unit && ` (${unit})`;
   useSight(setSight, shown[0]?.index ?? 0, shown.at(-1)?.index ?? 0);
 
   function move(event: KeyboardEvent) {
@@ -94,13 +95,13 @@ export function Grid(props: Props) {
           </th>
           {kind !== null && <th scope="col">{inWords(kind)}</th>}
           <th scope="col" className="number" {...sorted("amount")}>
-            Amount{unit && ` (${unit})`}
+            Amount{inUnit}
           </th>
           <th scope="col" className="number" {...sorted("probability")} title="Probability of fraud, as the model says">
             Probability
           </th>
           <th scope="col" className="number" {...sorted("expected_loss")} title="Probability times amount">
-            Expected loss{unit && ` (${unit})`}
+            Expected loss{inUnit}
           </th>
           <th scope="col">State</th>
         </tr>
@@ -114,6 +115,7 @@ export function Grid(props: Props) {
             alert={alertAt(index)}
             active={index === active}
             kind={kind && inWords(kind)}
+            inUnit={inUnit}
             names={names}
             login={login}
             setActive={setActive}
@@ -130,12 +132,13 @@ type RowProps = {
   alert: Alert | undefined;
   active: boolean;
   kind: string | null;
+  inUnit: string;
   names: Record<string, string>;
   login: string;
   setActive: (index: number) => void;
 };
 
-const Row = memo(function Row({ index, start, alert, active, kind, names, login, setActive }: RowProps) {
+const Row = memo(function Row({ index, start, alert, active, kind, inUnit, names, login, setActive }: RowProps) {
   const state = alert && standing(alert, login, names);
   return (
     <tr
@@ -162,13 +165,13 @@ const Row = memo(function Row({ index, start, alert, active, kind, names, login,
       </th>
       <td data-label="Week">{alert && `${day(alert.week)}, ${alert.rank}`}</td>
       {kind !== null && <td data-label={kind}>{alert && (alert.kind ?? "–")}</td>}
-      <td data-label="Amount" className="number">
+      <td data-label={`Amount${inUnit}`} className="number">
         {alert && whole(alert.amount)}
       </td>
       <td data-label="Probability" className="number">
         {alert && share(alert.probability)}
       </td>
-      <td data-label="Expected loss" className="number stake">
+      <td data-label={`Expected loss${inUnit}`} className="number stake">
         {alert && whole(alert.expected_loss)}
       </td>
       <td data-label="State">{state && <span className={`state ${state.sort}`}>{state.word}</span>}</td>

@@ -33,6 +33,7 @@ export function Worklist() {
   };
   const answer = head.data;
   const current = alertAt(active);
+  const narrowed = [...filter.keys()].some((part) => part !== "sort");
   const unit = answer?.unit ? ` ${answer.unit}` : "";
   return (
     <div className="worklist">
@@ -46,13 +47,20 @@ export function Worklist() {
         )}
       </header>
       {next.error && <Trouble error={next.error} />}
-      <Filters filter={filter} choose={choose} clear={clear} answer={answer} />
+      <Filters filter={filter} choose={choose} answer={answer} />
       {head.error && <Trouble error={head.error} />}
-      <p role="status" className="found">
-        {answer
-          ? `${whole(answer.total)} ${answer.total === 1 ? "alert" : "alerts"}; expected loss ${whole(answer.expected_loss)}${unit} of ${whole(answer.amount)}${unit} claimed`
-          : "Loading…"}
-      </p>
+      <div className="found">
+        <p role="status">
+          {answer
+            ? `${whole(answer.total)} ${answer.total === 1 ? "alert" : "alerts"}; expected loss ${whole(answer.expected_loss)}${unit} of ${whole(answer.amount)}${unit} claimed`
+            : "Loading…"}
+        </p>
+        {narrowed && (
+          <button type="button" onClick={clear}>
+            Clear the filter
+          </button>
+        )}
+      </div>
       {answer && answer.total > 0 && (
         <Grid
           total={answer.total}
