@@ -88,6 +88,9 @@ def test_by_keyboard_alone(place: Place) -> None:
     named = claim(page, last)
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(rf"/claims/{named}$"))
+    page.go_back()
+    expect(page.locator(f"#alert-{last}").get_by_role("link")).to_be_in_viewport()
+    assert active(page) == f"alert-{last}"
 
 
 def test_only_rows_in_sight_are_there(place: Place) -> None:

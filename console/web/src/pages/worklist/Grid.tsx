@@ -6,7 +6,7 @@ import { usePhone } from "./usePhone";
 import { day, inWords, share, standing, whole } from "./words";
 
 const HEIGHTS = { row: 44, card: 148 };
-const OVERSCAN = 12;
+const OVERSCAN = 6;
 /** Room that a row keeps from what sticks to the window: the header above, the actions below. */
 const ABOVE = 60;
 const BELOW = 90;
@@ -51,6 +51,10 @@ export function Grid(props: Props) {
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: rows of another height are measured anew
   useEffect(() => rows.measure(), [height]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, for who comes back
+  useEffect(() => {
+    if (active > 0) rows.scrollToIndex(active, { align: "center" });
+  }, []);
   const shown = rows.getVirtualItems();
   const inUnit = unit && ` (${unit})`;
   useSight(setSight, shown[0]?.index ?? 0, shown.at(-1)?.index ?? 0);

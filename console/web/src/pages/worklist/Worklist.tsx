@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useState } from "react";
 import { useNavigate } from "react-router";
 import { ask } from "../../api";
 import { Trouble } from "../../parts/Trouble";
@@ -12,6 +12,9 @@ import { useFilter } from "./filter";
 import { Grid } from "./Grid";
 import { whole } from "./words";
 
+/** The row somebody was at, under which filter: there they go on when they come back from a claim. */
+let left = { key: "", row: 0 };
+
 /** Alerts by the money at stake, for those who look into them. */
 export function Worklist() {
   const { login, permissions } = useSession();
@@ -19,9 +22,15 @@ export function Worklist() {
   const { filter, choose, clear } = useFilter();
   const { head, alertAt, setSight } = useAlerts(filter);
   const key = filter.toString();
-  const [active, setActive] = useState(0);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: another filter begins at its first row
-  useEffect(() => setActive(0), [key]);
+  const [at, setAt] = useState(left);
+  const active = at.key === key ? at.row : 0;
+  const setActive = useCallback(
+    (row: number) => {
+      left = { key, row };
+      setAt(left);
+    },
+    [key],
+  );
   const open = useCallback((claim: string) => navigate(`/claims/${encodeURIComponent(claim)}`), [navigate]);
   const next = useMutation({
     mutationFn: () => ask<{ claim_id: string }>(`/api/cases/next?${filter}`, { method: "POST" }),
