@@ -15,6 +15,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from console.api import worklist
+from console.api.app import create_app
 from tests.console.conftest import AS_OF, Book, SignIn
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).isoformat()
@@ -332,6 +333,17 @@ def test_one_case_for_twenty(book: Book, anna: TestClient, people: list[str]) ->
     with ThreadPoolExecutor(len(people)) as threads:
         assert sum(threads.map(take, people)) == 1
     assert len(book.rows("SELECT 1 FROM case_events WHERE action = 'taken'")) == 2
+
+
+def test_two_processes_agree(book: Book, anna: TestClient, ben: TestClient) -> None:
+    """What is taken by way of one is seen, and not given away again, by the other."""
+    with TestClient(create_app(book.settings()), base_url="http://127.0.0.1") as other:
+        other.cookies, other.headers = ben.cookies, ben.headers
+        first, second = ids(shown(anna))[:2]
+        assert anna.post("/api/cases/next").json()["claim_id"] == first
+        assert ids(shown(other, state="others")) == [first]
+        assert other.post("/api/cases/next").json()["claim_id"] == second
+        assert ids(shown(anna, state="others")) == [second]
 
 
 def test_what_was_decided_is_listed_no_more(book: Book, anna: TestClient) -> None:
