@@ -45,6 +45,17 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "console_feeds(timestamptz)",
     "console_quarantine(timestamptz)",
     "console_access_log(text, bigint, text, text, text, timestamptz, timestamptz, bigint, integer)",
+    "console_worklist(timestamptz)",
+    "console_worklist_stamp()",
+    "console_cases(timestamptz, bigint)",
+    "console_read_worklist(text, bigint, jsonb, bigint)",
+    "console_take(text, text)",
+    "console_take_next(text, text[], timestamptz)",
+    "console_renew(text, text)",
+    "console_release(text, text)",
+    "console_assign(text, text, text, text)",
+    "console_snooze(text, text, timestamptz, text)",
+    "console_escalate(text, text, text)",
 )
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
 SHARED_CALLS: tuple[str, ...] = ("console_note(text, text, text, text, jsonb)",)
@@ -98,6 +109,7 @@ def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
     columns = ", ".join(f"($1).{_identifier(name)}" for name in shown)
     facts = f"SELECT to_jsonb(shown) FROM (SELECT {columns}) shown" if shown else "SELECT '{}'::jsonb"
     stake = f"($1).{_identifier(roles.amount)}::double precision" if roles.amount in shown else "NULL::double precision"
+    sort = f"($1).{_identifier(roles.kind)}::text" if roles.kind in shown else "NULL::text"
     features = ", ".join(map(_literal, shown_features(contract)))
     # The kind names a claim's peers; where nobody is to see it, what is said of peers goes too.
     kind = "" if roles.kind in (None, *shown) else " - '{unusual,peers,text}'::text[]"
@@ -107,6 +119,7 @@ def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
     )
     yield "claim_facts", f'claim "{contract.name}".claims', "jsonb", facts
     yield "claim_stake", f'claim "{contract.name}".claims', "double precision", f"SELECT {stake}"
+    yield "claim_kind", f'claim "{contract.name}".claims', "text", f"SELECT {sort}"
     yield "shown_reasons", "reasons jsonb", "jsonb", reasons
 
 

@@ -52,6 +52,8 @@ GRANTS: Mapping[str, Mapping[Worker, str]] = {
     "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD, "drift": READ},
     "anomalies": {"etl": ERASE, "score": ADD},
     "unscorable_claims": {"etl": ERASE, "score": ADD},
+    "case_events": {"etl": ERASE},
+    "case_locks": {"etl": ERASE},
     "cohorts": {"drift": ADD, "console": READ},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE", "console": READ},
     "profile_edges": {"drift": ADD},

@@ -17,16 +17,18 @@ from console.api.guard import LARGEST_BODY, Guard
 from console.api.oidc import TIMEOUT, Provider
 from console.api.passwords import Passwords
 from console.api.rates import Rates
-from console.api.routes import audit, model, oidc, operations, people, session
+from console.api.routes import audit, model, oidc, operations, people, session, worklist
 from console.api.settings import WEB, ConsoleSettings
 from console.api.store import Store
 from console.api.v1 import app as v1
+from console.api.worklist import Worklist
 from shared.contract import load
 
 ROUTERS: tuple[APIRouter, ...] = (
     session.router,
     oidc.router,
     people.router,
+    worklist.router,
     model.router,
     operations.router,
     audit.router,
@@ -60,6 +62,7 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
                 http = await stack.enter_async_context(httpx.AsyncClient(timeout=TIMEOUT))
                 state.provider = Provider(settings, http)
             await stack.enter_async_context(v1.serving(app, store, settings, contract))
+            state.worklist = await stack.enter_async_context(Worklist(store, settings.now))
             yield
 
     app = FastAPI(

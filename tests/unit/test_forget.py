@@ -225,6 +225,22 @@ def test_a_table_that_nobody_thought_of(etl: Etl) -> None:
     assert etl.rows("SELECT opinion FROM opinions") == [("fine",)]
 
 
+def test_what_was_done_with_the_cases(etl: Etl) -> None:
+    """Who worked a claim, and what they noted, goes with it; else nobody changes it."""
+    etl.load("a.csv", _claims(ANN, BOB))
+    etl.rows(
+        "INSERT INTO case_events (claim_id, action, person, note) SELECT claim_id, 'taken', 'x', 'odd' FROM claims"
+    )
+    etl.rows("INSERT INTO case_locks SELECT claim_id, 'x', now() FROM claims")
+    with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        etl.rows("UPDATE case_events SET note = NULL")
+    with psycopg.connect(etl.url, autocommit=True, options="-c search_path=motor -c role=claimsight_etl") as connection:
+        assert connection.execute("DELETE FROM case_locks WHERE claim_id = 'c9'").rowcount == 0
+    assert "1 rows of case_events, 1 rows of case_locks" in forget(etl.job, "Ann O'Neil")
+    for table in ("case_events", "case_locks"):
+        assert etl.rows(f"SELECT claim_id FROM {table}") == [("c2",)]
+
+
 def test_all_or_nothing(etl: Etl) -> None:
     """What fails at the last step has erased nothing."""
     etl.load("a.csv", _claims(ANN, BOB, ANN | {"amount": "dear"}))

@@ -63,6 +63,8 @@ MAY: dict[str, dict[Worker, Set[str]]] = {
         "score": {"SELECT", "INSERT"},
         "drift": {"SELECT"},
     },
+    "case_events": {"etl": {"SELECT", "DELETE"}},
+    "case_locks": {"etl": {"SELECT", "DELETE"}},
     "cohorts": {"drift": {"SELECT", "INSERT"}, "console": READ},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "unscorable_claims": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},

@@ -3,6 +3,7 @@ import { AuditPage } from "./pages/AuditPage";
 import { ModelPage } from "./pages/model/ModelPage";
 import { OperationsPage } from "./pages/OperationsPage";
 import { People } from "./pages/People";
+import { Worklist } from "./pages/worklist/Worklist";
 import type { Permission } from "./session";
 
 export type Page = {
@@ -15,6 +16,7 @@ export type Page = {
 
 /** Every page, in the order of the navigation. */
 export const PAGES: Page[] = [
+  { path: "/worklist", label: "Worklist", needs: "see_claims", element: <Worklist /> },
   { path: "/model", label: "Model", needs: "see_models", element: <ModelPage /> },
   { path: "/operations", label: "Operations", needs: "see_operations", element: <OperationsPage /> },
   { path: "/audit", label: "Audit", needs: "see_audit", element: <AuditPage /> },
