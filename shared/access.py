@@ -15,6 +15,7 @@ import polars as pl
 
 from shared.choreography import STAGES
 from shared.contract import PHOTOS_REUSED, Contract
+from shared.contract_parts import POSTGRES_TYPES
 from shared.grants import role
 from shared.past import entities, of_entity, usual_amount
 
@@ -28,8 +29,17 @@ ASKS = (
     "ask(text, text, text)",
     *(f"{name}(bigint)" for name in ("worklist", "claim", "prediction_history", "performance")),
 )
-CONSOLE_CALLS: tuple[str, ...] = ("console_ask(text, text, text, text)",)
+CONSOLE_CALLS: tuple[str, ...] = (
+    "console_ask(text, text, text, text)",
+    "console_claim(text, bigint, text, timestamptz)",
+    "console_photo(text, bigint, text, text, boolean, timestamptz)",
+    "console_related(text, bigint, text, timestamptz)",
+    "console_decide(text, text, text, text, timestamptz)",
+    "console_undo(text, text, timestamptz)",
+)
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
+MOST_RELATED = 10
+"""Claims that are told of one entity."""
 CALLS: Mapping[str, tuple[str, ...]] = {
     ANALYST: ASKS,
     role("console"): CONSOLE_CALLS,
@@ -89,6 +99,34 @@ def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
     yield "claim_facts", f'claim "{contract.name}".claims', "jsonb", facts
     yield "claim_stake", f'claim "{contract.name}".claims', "double precision", f"SELECT {stake}"
     yield "shown_reasons", "reasons jsonb", "jsonb", reasons
+    argument = f'claim "{contract.name}".claims, moment timestamptz'
+    yield "related_to", argument, "TABLE (entity text, value text, claim_id text)", _related(contract)
+
+
+def related_entities(contract: Contract) -> list[str]:
+    """Entities by which claims are told to be related: none that is sensitive."""
+    sensitive = made_from(contract, set(contract.roles.sensitive))
+    return [entity for entity in entities(contract) if entity not in sensitive]
+
+
+def _related(contract: Contract) -> str:
+    """SQL of the claims that share an entity with one, the newest of each: of a busy agent not all can be shown.
+
+    The value is told where analysts see its column.
+    """
+    shown, parts = shown_columns(contract), []
+    for entity in related_entities(contract):
+        column = _identifier(entity)
+        value = f"($1).{column}::text" if entity in shown else "NULL::text"
+        same = f"r.{column} = ($1).{column} AND r.{column} IS NOT NULL"
+        if POSTGRES_TYPES[contract.dtype(entity)] == "text":  # looked up by a hash: see `shared.lookup`
+            same += f" AND hashtextextended(r.{column}, 0) = hashtextextended(($1).{column}, 0)"
+        parts.append(
+            f'(SELECT {_literal(entity)}, {value}, r.claim_id FROM "{contract.name}".claims r WHERE r.revision = 1 '
+            f"AND {same} AND r.event_time <= $2 AND r.known_at <= $2 AND r.claim_id <> ($1).claim_id "
+            f"ORDER BY r.event_time DESC LIMIT {MOST_RELATED})"
+        )
+    return " UNION ALL ".join(parts) or "SELECT NULL::text, NULL::text, NULL::text WHERE false"
 
 
 def disclose(database: Database, contract: Contract) -> None:
