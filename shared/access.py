@@ -100,7 +100,9 @@ def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
     yield "claim_stake", f'claim "{contract.name}".claims', "double precision", f"SELECT {stake}"
     yield "shown_reasons", "reasons jsonb", "jsonb", reasons
     argument = f'claim "{contract.name}".claims, moment timestamptz'
-    yield "related_to", argument, "TABLE (entity text, value text, claim_id text)", _related(contract)
+    yield "related_to", argument, "TABLE (claim_id text, shares text[])", _related(contract)
+    told = [f"{_literal(name)}, ($1).{_identifier(name)}::text" for name in related_entities(contract) if name in shown]
+    yield "entity_values", f'claim "{contract.name}".claims', "jsonb", f"SELECT jsonb_build_object({', '.join(told)})"
 
 
 def related_entities(contract: Contract) -> list[str]:
@@ -110,23 +112,25 @@ def related_entities(contract: Contract) -> list[str]:
 
 
 def _related(contract: Contract) -> str:
-    """SQL of the claims that share an entity with one, the newest of each: of a busy agent not all can be shown.
-
-    The value is told where analysts see its column.
-    """
-    shown, parts = shown_columns(contract), []
+    """SQL of the claims that share an entity with one, the newest of each: of a busy agent not all can be shown."""
+    parts, shared = [], []
     for entity in related_entities(contract):
         column = _identifier(entity)
-        value = f"($1).{column}::text" if entity in shown else "NULL::text"
-        same = f"r.{column} = ($1).{column} AND r.{column} IS NOT NULL"
+        same = f"r.{column} = ($1).{column}"
+        shared.append(f"CASE WHEN {same} THEN {_literal(entity)} END")
         if POSTGRES_TYPES[contract.dtype(entity)] == "text":  # looked up by a hash: see `shared.lookup`
             same += f" AND hashtextextended(r.{column}, 0) = hashtextextended(($1).{column}, 0)"
         parts.append(
-            f'(SELECT {_literal(entity)}, {value}, r.claim_id FROM "{contract.name}".claims r WHERE r.revision = 1 '
-            f"AND {same} AND r.event_time <= $2 AND r.known_at <= $2 AND r.claim_id <> ($1).claim_id "
-            f"ORDER BY r.event_time DESC LIMIT {MOST_RELATED})"
+            f'(SELECT r.claim_id FROM "{contract.name}".claims r WHERE r.revision = 1 AND {same} '
+            f"AND r.{column} IS NOT NULL AND r.event_time <= $2 AND r.known_at <= $2 "
+            f"AND r.claim_id <> ($1).claim_id ORDER BY r.event_time DESC LIMIT {MOST_RELATED})"
         )
-    return " UNION ALL ".join(parts) or "SELECT NULL::text, NULL::text, NULL::text WHERE false"
+    if not parts:
+        return "SELECT NULL::text, NULL::text[] WHERE false"
+    return (
+        f"SELECT r.claim_id, array_remove(ARRAY[{', '.join(shared)}], NULL) FROM "
+        f'({" UNION ".join(parts)}) found JOIN "{contract.name}".claims r USING (claim_id) WHERE r.revision = 1'
+    )
 
 
 def disclose(database: Database, contract: Contract) -> None:

@@ -66,10 +66,11 @@ CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON {line}.decisions
 -- Claims of a week: they come about in the order of their events, so that this little index finds them.
 CREATE INDEX claims_event ON {line}.claims USING brin (event_time) WITH (autosummarize = on);
 
--- Claims that share an entity with one. `shared.access` makes it anew where the contract names entities.
-CREATE FUNCTION {line}.related_to(claim {line}.claims, moment timestamptz)
-RETURNS TABLE (entity text, value text, claim_id text) LANGUAGE sql STABLE
-AS $$SELECT NULL::text, NULL::text, NULL::text WHERE false$$;
+-- Claims that share an entity with one, and the values of its entities that may be shown. `shared.access` makes these anew
+-- where the contract names entities.
+CREATE FUNCTION {line}.related_to(claim {line}.claims, moment timestamptz) RETURNS TABLE (claim_id text, shares text[])
+LANGUAGE sql STABLE AS $$SELECT NULL::text, NULL::text[] WHERE false$$;
+CREATE FUNCTION {line}.entity_values(claim {line}.claims) RETURNS jsonb LANGUAGE sql STABLE AS $$SELECT '{}'::jsonb$$;
 
 CREATE FUNCTION {line}.person_named(login text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -224,14 +225,26 @@ BEGIN
 END
 $$;
 
+-- Of one claim the row of `deciding_as_of`, by an index: `live` is the champion of that moment.
+CREATE FUNCTION {line}.deciding_for(claim_id text, live integer, moment timestamptz) RETURNS SETOF {line}.predictions
+LANGUAGE sql STABLE AS $$
+    SELECT p.* FROM {line}.predictions p
+    WHERE p.claim_id = deciding_for.claim_id AND p.scored_as_of <= moment AND p.model_version >= live
+    AND (p.variant = 'champion' AND p.model_version = live OR p.variant = 'challenger' AND p.arm = 'challenger')
+    ORDER BY p.variant = 'challenger' DESC, p.model_version DESC LIMIT 1
+$$;
+
 -- Where a claim stands among those of the same week (from Monday, UTC): how many are ranked higher, and how many
 -- probabilities lie in each fortieth between 0 and 1.
-CREATE FUNCTION {line}.place_in_week(claim {line}.claims, probability double precision, moment timestamptz) RETURNS jsonb
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    WITH scored AS MATERIALIZED (
-        SELECT p.fraud_probability AS p FROM {line}.claims_as_of(moment) c JOIN {line}.deciding_as_of(moment) p USING (claim_id)
+CREATE FUNCTION {line}.place_in_week(
+    claim {line}.claims, probability double precision, live integer, moment timestamptz
+) RETURNS jsonb LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH week AS MATERIALIZED (
+        SELECT c.claim_id FROM {line}.claims_as_of(moment) c
         WHERE c.event_time >= date_trunc('week', claim.event_time, 'UTC')
         AND c.event_time < date_trunc('week', claim.event_time, 'UTC') + interval '7 days'
+    ), scored AS MATERIALIZED (
+        SELECT p.fraud_probability AS p FROM week, {line}.deciding_for(week.claim_id, live, moment) p
     )
     SELECT jsonb_build_object(
         'begins', date_trunc('week', claim.event_time AT TIME ZONE 'UTC')::date,
@@ -249,6 +262,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     asked CONSTANT claimsight.access_log := {line}.console_opened(person, ticket, claim_id);
     shown {line}.claims;
+    live CONSTANT integer := {line}.champion_as_of(moment);
     decided {line}.predictions;
     last {line}.decisions;
     told jsonb;
@@ -256,7 +270,7 @@ BEGIN
     SELECT c.* INTO shown FROM {line}.claims c WHERE c.claim_id = asked.subject AND c.known_at <= moment
     ORDER BY c.revision DESC LIMIT 1;
     IF FOUND THEN
-        SELECT p.* INTO decided FROM {line}.deciding_as_of(moment) p WHERE p.claim_id = asked.subject;
+        SELECT p.* INTO decided FROM {line}.deciding_for(asked.subject, live, moment) p;
         last := {line}.standing_decision(asked.subject);
         told := jsonb_build_object(
             'claim_id', shown.claim_id,
@@ -270,7 +284,7 @@ BEGIN
                 'expected_loss', decided.fraud_probability * {line}.claim_stake(shown),
                 'reasons', {line}.shown_reasons(decided.reasons),
                 'words', to_jsonb({line}.in_words({line}.shown_reasons(decided.reasons)))) END,
-            'week', {line}.place_in_week(shown, decided.fraud_probability, moment),
+            'week', {line}.place_in_week(shown, decided.fraud_probability, live, moment),
             'versions', (SELECT jsonb_agg(jsonb_build_object('revision', c.revision, 'known_at', c.known_at,
                     'event_time', c.event_time, 'facts', {line}.claim_facts(c)) ORDER BY c.revision)
                 FROM {line}.claims c WHERE c.claim_id = asked.subject AND c.known_at <= moment),
@@ -333,6 +347,7 @@ CREATE FUNCTION {line}.console_related(person text, ticket bigint, claim_id text
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     asked CONSTANT claimsight.access_log := {line}.console_opened(person, ticket, claim_id);
+    live CONSTANT integer := {line}.champion_as_of(moment);
     shown {line}.claims;
     told jsonb;
 BEGIN
@@ -340,19 +355,17 @@ BEGIN
     ORDER BY c.revision DESC LIMIT 1;
     IF FOUND THEN
         WITH linked AS MATERIALIZED (
-            SELECT r.claim_id, array_agg(r.entity) AS shares, min(c.event_time) AS event_time
+            SELECT r.claim_id, r.shares, c.event_time
             FROM {line}.related_to(shown, moment) r JOIN {line}.claims_as_of(moment) c ON c.claim_id = r.claim_id
-            GROUP BY r.claim_id ORDER BY count(*) DESC, min(c.event_time) DESC, r.claim_id LIMIT 30
+            ORDER BY cardinality(r.shares) DESC, c.event_time DESC, r.claim_id LIMIT 30
         )
-        SELECT coalesce(jsonb_agg(jsonb_build_object('claim_id', l.claim_id, 'event_time', l.event_time, 'shares', l.shares,
-                'probability', p.fraud_probability, 'outcome', o.is_fraud)
-                ORDER BY l.event_time DESC, l.claim_id), '[]') INTO told
-        FROM linked l
-        LEFT JOIN LATERAL (SELECT q.fraud_probability FROM {line}.deciding_as_of(moment) q WHERE q.claim_id = l.claim_id) p ON true
+        SELECT jsonb_build_object(
+            'values', {line}.entity_values(shown),
+            'claims', coalesce(jsonb_agg(jsonb_build_object('claim_id', l.claim_id, 'event_time', l.event_time,
+                'shares', l.shares, 'probability', p.fraud_probability, 'outcome', o.is_fraud)
+                ORDER BY l.event_time DESC, l.claim_id), '[]')) INTO told
+        FROM linked l LEFT JOIN LATERAL {line}.deciding_for(l.claim_id, live, moment) p ON true
         LEFT JOIN LATERAL (SELECT q.is_fraud FROM {line}.outcomes_as_of(moment) q WHERE q.claim_id = l.claim_id) o ON true;
-        told := jsonb_build_object('claims', told, 'values', (
-            SELECT coalesce(jsonb_object_agg(r.entity, r.value), '{}')
-            FROM (SELECT DISTINCT r.entity, r.value FROM {line}.related_to(shown, moment) r) r));
     END IF;
     PERFORM {line}.note_reading(asked, asked.model_version,
                                 jsonb_build_object('related', coalesce(jsonb_array_length(told -> 'claims'), 0)));
@@ -360,6 +373,7 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION {line}.related_to, {line}.case_holder, {line}.console_may_decide, {line}.held_still,
+REVOKE EXECUTE ON FUNCTION {line}.related_to, {line}.entity_values, {line}.case_holder, {line}.console_may_decide, {line}.held_still,
     {line}.note_decision, {line}.console_decide, {line}.standing_decision, {line}.console_undo, {line}.console_opened,
-    {line}.person_named, {line}.place_in_week, {line}.console_claim, {line}.console_photo, {line}.console_related FROM PUBLIC;
+    {line}.person_named, {line}.deciding_for, {line}.place_in_week,
+    {line}.console_claim, {line}.console_photo, {line}.console_related FROM PUBLIC;

@@ -29,12 +29,17 @@ class Line:
     contract: Path
     login: str
 
+    @property
+    def console_url(self) -> str:
+        """Connection string of a login that is in the console's role and in no other."""
+        return make_conninfo(self.place.url, user=self.login)
+
     def settings(self, **others: str) -> ConsoleSettings:
         """Settings of the console."""
         return from_environment(
             {
                 "CLAIMSIGHT_CONTRACT": str(self.contract),
-                "CLAIMSIGHT_DATABASE_URL": make_conninfo(self.place.url, user=self.login),
+                "CLAIMSIGHT_DATABASE_URL": self.console_url,
                 "CLAIMSIGHT_AS_OF": AS_OF,
                 "CLAIMSIGHT_EVENTS": str(self.contract.parent / "events.jsonl"),
                 "CLAIMSIGHT_ARTIFACTS": str(self.contract.parent),

@@ -82,19 +82,12 @@ async def read_related(claim_id: ClaimId, ticket: Ticket, person: Reader, reques
     Values are told where their column is shown; else an entity is named by its kind alone, as the same claimant.
     """
     told = await _read(request, "console_related", person, ticket, claim_id)
-    entities = related_entities(request.app.state.contract)
-    return {
-        "entities": [
-            {
-                "name": entity,
-                "title": spoken(entity),
-                "value": told["values"].get(entity),
-                "shared": entity in told["values"],
-            }
-            for entity in entities
-        ],
-        "claims": told["claims"],
-    }
+    shared = {entity for claim in told["claims"] for entity in claim["shares"]}
+    entities = [
+        {"name": name, "title": spoken(name), "value": told["values"].get(name), "shared": name in shared}
+        for name in related_entities(request.app.state.contract)
+    ]
+    return {"entities": entities, "claims": told["claims"]}
 
 
 @router.get("/{claim_id}/photos/{name}")

@@ -1,4 +1,5 @@
 import type { ReactNode } from "react";
+import { ClaimPage } from "./pages/claim/ClaimPage";
 import type { Permission } from "./session";
 
 export type Page = {
@@ -10,4 +11,4 @@ export type Page = {
 };
 
 /** Every page, in the order of the navigation. */
-export const PAGES: Page[] = [];
+export const PAGES: Page[] = [{ path: "/claims/:claimId", needs: "see_claims", element: <ClaimPage /> }];
