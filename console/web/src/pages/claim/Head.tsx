@@ -19,38 +19,40 @@ export function Head({ claim }: { claim: Claim }) {
       {prediction === null ? (
         <p>No model has scored this claim yet.</p>
       ) : (
-        <dl className="figures">
-          <div>
-            <dt>Probability of fraud</dt>
-            <dd>
-              <strong>{percent(prediction.probability)}</strong>
-              <span>
-                {prediction.flagged ? "flagged" : prediction.audited ? "drawn for the audit sample" : "not flagged"}
-              </span>
-            </dd>
-          </div>
-          {prediction.expected_loss !== null && prediction.stake !== null && (
+        <div className="figures">
+          <dl>
             <div>
-              <dt title="Probability of fraud times the amount">Expected loss</dt>
+              <dt>Probability of fraud</dt>
               <dd>
-                <strong>{amount(prediction.expected_loss, claim.amount_unit)}</strong>
-                <span>of {amount(prediction.stake, claim.amount_unit)} claimed</span>
-              </dd>
-            </div>
-          )}
-          {week && (
-            <div>
-              <dt>Place in its week</dt>
-              <dd>
-                <strong>{week.rank}</strong>
+                <strong>{percent(prediction.probability)}</strong>
                 <span>
-                  of {week.claims} claims from {day(week.begins)}
+                  {prediction.flagged ? "flagged" : prediction.audited ? "drawn for the audit sample" : "not flagged"}
                 </span>
               </dd>
             </div>
-          )}
+            {prediction.expected_loss !== null && prediction.stake !== null && (
+              <div>
+                <dt title="Probability of fraud times the amount">Expected loss</dt>
+                <dd>
+                  <strong>{amount(prediction.expected_loss, claim.amount_unit)}</strong>
+                  <span>of {amount(prediction.stake, claim.amount_unit)} claimed</span>
+                </dd>
+              </div>
+            )}
+            {week && (
+              <div>
+                <dt>Place in its week</dt>
+                <dd>
+                  <strong>{week.rank}</strong>
+                  <span>
+                    of {week.claims} claims from {day(week.begins)}
+                  </span>
+                </dd>
+              </div>
+            )}
+          </dl>
           {week && <WeekStrip counts={week.counts} probability={prediction.probability} />}
-        </dl>
+        </div>
       )}
     </header>
   );

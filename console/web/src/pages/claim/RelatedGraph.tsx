@@ -97,8 +97,13 @@ function cross({ x, y }: Placed): string {
 
 function layout({ entities, claims }: Related) {
   const shared = entities.filter((entity) => entity.shared);
-  const first = (shares: string[]) => shared.findIndex(({ name }) => shares.includes(name));
-  // By what they share first, evenly around: so each entity has its claims side by side.
+  const many = (name: string) => claims.filter(({ shares }) => shares.includes(name)).length;
+  const rarest = shared.toSorted((one, other) => many(one.name) - many(other.name));
+  const first = (shares: string[]) => {
+    const found = rarest.find(({ name }) => shares.includes(name));
+    return shared.findIndex(({ name }) => name === found?.name);
+  };
+  // By the rarest thing they share, evenly around: so each entity has its claims side by side.
   const around = claims.toSorted((one, other) => first(one.shares) - first(other.shares));
   const angles = around.map((_, place) => (2 * Math.PI * (place + 0.5)) / around.length - Math.PI / 2);
   const own = shared.map((_, place) => angles.filter((_angle, at) => first(around[at]?.shares ?? []) === place));
