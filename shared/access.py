@@ -15,6 +15,7 @@ import polars as pl
 
 from shared.choreography import STAGES
 from shared.contract import PHOTOS_REUSED, Contract
+from shared.contract_parts import POSTGRES_TYPES
 from shared.grants import role
 from shared.past import entities, of_entity, usual_amount
 
@@ -56,10 +57,17 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "console_assign(text, text, text, text)",
     "console_snooze(text, text, timestamptz, text)",
     "console_escalate(text, text, text)",
+    "console_claim(text, bigint, text, timestamptz)",
+    "console_photo(text, bigint, text, text, boolean, timestamptz)",
+    "console_related(text, bigint, text, timestamptz)",
+    "console_decide(text, text, text, text, timestamptz)",
+    "console_undo(text, text, timestamptz)",
 )
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
 SHARED_CALLS: tuple[str, ...] = ("console_note(text, text, text, text, jsonb)",)
 """Functions of the schema that lines share, by which the console enters what is done about its people."""
+MOST_RELATED = 10
+"""Claims that are told of one entity."""
 CALLS: Mapping[str, tuple[str, ...]] = {
     ANALYST: ASKS,
     role("console"): CONSOLE_CALLS,
@@ -121,6 +129,38 @@ def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
     yield "claim_stake", f'claim "{contract.name}".claims', "double precision", f"SELECT {stake}"
     yield "claim_kind", f'claim "{contract.name}".claims', "text", f"SELECT {sort}"
     yield "shown_reasons", "reasons jsonb", "jsonb", reasons
+    argument = f'claim "{contract.name}".claims, moment timestamptz'
+    yield "related_to", argument, "TABLE (claim_id text, shares text[])", _related(contract)
+    told = [f"{_literal(name)}, ($1).{_identifier(name)}::text" for name in related_entities(contract) if name in shown]
+    yield "entity_values", f'claim "{contract.name}".claims', "jsonb", f"SELECT jsonb_build_object({', '.join(told)})"
+
+
+def related_entities(contract: Contract) -> list[str]:
+    """Entities by which claims are told to be related: none that is sensitive."""
+    sensitive = made_from(contract, set(contract.roles.sensitive))
+    return [entity for entity in entities(contract) if entity not in sensitive]
+
+
+def _related(contract: Contract) -> str:
+    """SQL of the claims that share an entity with one, the newest of each: of a busy agent not all can be shown."""
+    parts, shared = [], []
+    for entity in related_entities(contract):
+        column = _identifier(entity)
+        same = f"r.{column} = ($1).{column}"
+        shared.append(f"CASE WHEN {same} THEN {_literal(entity)} END")
+        if POSTGRES_TYPES[contract.dtype(entity)] == "text":  # looked up by a hash: see `shared.lookup`
+            same += f" AND hashtextextended(r.{column}, 0) = hashtextextended(($1).{column}, 0)"
+        parts.append(
+            f'(SELECT r.claim_id FROM "{contract.name}".claims r WHERE r.revision = 1 AND {same} '
+            f"AND r.{column} IS NOT NULL AND r.event_time <= $2 AND r.known_at <= $2 "
+            f"AND r.claim_id <> ($1).claim_id ORDER BY r.event_time DESC LIMIT {MOST_RELATED})"
+        )
+    if not parts:
+        return "SELECT NULL::text, NULL::text[] WHERE false"
+    return (
+        f"SELECT r.claim_id, array_remove(ARRAY[{', '.join(shared)}], NULL) FROM "
+        f'({" UNION ".join(parts)}) found JOIN "{contract.name}".claims r USING (claim_id) WHERE r.revision = 1'
+    )
 
 
 def disclose(database: Database, contract: Contract) -> None:

@@ -48,6 +48,7 @@ GRANTS: Mapping[str, Mapping[Worker, str]] = {
     "importance": {"evaluate": ADD, "drift": ADD, "console": READ},
     "bivariate": {"evaluate": ADD, "drift": ADD, "console": READ},
     "model_cards": {"evaluate": CHANGE, "console": READ},
+    "decisions": {"etl": ERASE},
     "slice_examples": {"etl": ERASE, "evaluate": ADD},
     "predictions": {"etl": ERASE, "evaluate": READ, "score": ADD, "drift": READ},
     "anomalies": {"etl": ERASE, "score": ADD},

@@ -136,8 +136,8 @@ def _asked(contract: Contract, named: str, rest: str) -> str:
 def decided(named: str = "") -> str:
     """What changed when an outcome came to be known: one that is taken back counts as it stood until then."""
     changes = (
-        "SELECT claim_id, known_at, (lag(is_fraud) OVER w IS NULL)::int AS known, "
-        "is_fraud::int - coalesce(lag(is_fraud) OVER w, false)::int AS frauds FROM outcomes "
+        "SELECT claim_id, known_at, (is_fraud IS NOT NULL)::int - (lag(is_fraud) OVER w IS NOT NULL)::int AS known, "
+        "coalesce(is_fraud, false)::int - coalesce(lag(is_fraud) OVER w, false)::int AS frauds FROM outcomes "
         "WHERE known_at <= %(as_of)s WINDOW w AS (PARTITION BY claim_id ORDER BY known_at, outcome_id)"
     )
     return (

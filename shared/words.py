@@ -84,7 +84,7 @@ def words_of(feature: Feature, contract: Contract) -> Words:
     if feature.recurs:
         return Words(f"{_capital(one)}, weekday", str, None, hidden=hidden)
     if usual_amount(contract) in feature.sources[1:]:
-        kind = _name(str(contract.roles.kind))
+        kind = spoken(str(contract.roles.kind))
         return Words(_capital(one), lambda value: f"{_number(value)} times the usual of its {kind}", hidden=hidden)
     if others:
         reverse = f"From {others[0]} to {one}"
@@ -123,7 +123,7 @@ def _of_past(contract: Contract) -> Mapping[str, Words]:
     found = dict[str, Words]()
     before = f"in the {WINDOW_DAYS} days before"
     for entity in entities(contract):
-        same = f"with the same {_name(entity)}"
+        same = f"with the same {spoken(entity)}"
         words = {
             "claims": Words(f"Claims {same} {before}", _up_to(MOST_CLAIMS), MANY),
             "days": Words(
@@ -149,10 +149,15 @@ def _meaning(contract: Contract, source: str) -> str:
     meaning = column.meaning if column else ""
     for end in (";", ":", ",", " ("):
         meaning = meaning.partition(end)[0]
-    return meaning.strip() or _name(source)
+    return meaning.strip() or spoken(source)
 
 
-def _name(column: str) -> str:
+def spoken(column: str) -> str:
+    """Say a column's name.
+
+    >>> spoken("garage_id")
+    'garage'
+    """
     return column.replace("_", " ").removesuffix(" id")
 
 

@@ -73,8 +73,8 @@ class Book:
         )[0]["revision"]
         self._version(claim_id, revision + 1, day, known, values)
 
-    def outcome(self, claim_id: str, known: float, *, is_fraud: bool) -> None:
-        """Add a decision."""
+    def outcome(self, claim_id: str, known: float, *, is_fraud: bool | None) -> None:
+        """Add a decision; None takes back what stood."""
         self.database.rows(
             "INSERT INTO outcomes (claim_id, is_fraud, decided_at, known_at, source) VALUES (%s, %s, %s, %s, 'test')",
             [claim_id, is_fraud, self.moment(known), self.moment(known)],
@@ -144,11 +144,11 @@ class Version:
 
 @dataclass(frozen=True)
 class Decision:
-    """An outcome."""
+    """An outcome; None takes back what stood."""
 
     claim: str
     known: float
-    is_fraud: bool
+    is_fraud: bool | None
 
 
 def plainly(versions: list[Version], decisions: list[Decision], as_of: float) -> dict[str, dict[str, Any]]:
@@ -190,12 +190,12 @@ def _known(
     found = []
     for claim, version in first.items():
         seen = [d for d in decisions if d.claim == claim and d.known <= as_of]
-        latest = [d for d in seen if max(d.known, version.event) < at]
-        if latest:
-            found.append((version, max(latest, key=lambda d: d.known).is_fraud, False))
+        before = [d for d in seen if max(d.known, version.event) < at]
         on_earlier_days = [d for d in seen if math.floor(max(d.known, version.event)) < math.floor(at)]
-        if on_earlier_days:
-            found.append((version, max(on_earlier_days, key=lambda d: d.known).is_fraud, True))
+        for told, usual in ((before, False), (on_earlier_days, True)):
+            stands = max(told, key=lambda d: d.known).is_fraud if told else None
+            if stands is not None:
+                found.append((version, stands, usual))
     return found
 
 

@@ -36,7 +36,7 @@ FROM (SELECT q.arm, {unit} AS unit, {amount} AS amount, d.flagged AND o.claim_id
       LEFT JOIN outcomes_as_of(%(as_of)s) o ON o.claim_id = q.claim_id
       WHERE q.variant = 'champion' AND q.model_version = %(champion)s
       AND q.scored_as_of BETWEEN %(opened)s AND %(as_of)s
-      AND NOT EXISTS (SELECT FROM outcomes e WHERE e.claim_id = q.claim_id AND e.known_at <= q.scored_as_of)) decided
+      AND NOT EXISTS (SELECT FROM decided_as_of(q.scored_as_of) e WHERE e.claim_id = q.claim_id)) decided
 GROUP BY arm
 """
 """What each arm has come to, of the claims that were open when they were scored, by the row that decides about them."""

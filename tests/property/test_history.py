@@ -25,6 +25,7 @@ VALUES = st.fixed_dictionaries(
         "amount": st.sampled_from([0.0, 1.0, 50.0, 400.0]),
     }
 )
+VERDICTS = st.sampled_from([True, False, None])
 DELAYS = st.sampled_from([-1.0, 0.0, 0.25, 1.0, 40.0])
 
 
@@ -40,9 +41,9 @@ def books(
         if draw(st.integers(0, 4)) == 0:
             known = event + abs(draw(DELAYS)) + 1 / 64
             versions.append(Version(claim, 2, min(known, event + draw(DELAYS)), known, draw(VALUES)))
-        for place in range(draw(st.sampled_from([0, 0, 1, 1, 2]))):
+        for place in range(draw(st.sampled_from([0, 0, 1, 1, 2, 3]))):
             # No two decisions on a claim at one moment: the later row would win, which the definition does not know.
-            decisions.append(Decision(claim, event + draw(DELAYS) + place / 8, draw(st.booleans())))
+            decisions.append(Decision(claim, event + draw(DELAYS) + place / 8, draw(VERDICTS)))
     return versions, [
         d for n, d in enumerate(decisions) if (d.claim, d.known) not in {(e.claim, e.known) for e in decisions[:n]}
     ]

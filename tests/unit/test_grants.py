@@ -56,6 +56,7 @@ MAY: dict[str, dict[Worker, Set[str]]] = {
     "importance": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}, "console": READ},
     "bivariate": {"evaluate": {"SELECT", "INSERT"}, "drift": {"SELECT", "INSERT"}, "console": READ},
     "model_cards": {"evaluate": MOST, "console": READ},
+    "decisions": {"etl": {"SELECT", "DELETE"}},
     "slice_examples": {"etl": {"SELECT", "DELETE"}, "evaluate": {"SELECT", "INSERT"}},
     "predictions": {
         "etl": {"SELECT", "DELETE"},

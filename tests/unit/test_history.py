@@ -80,6 +80,18 @@ def test_a_decision_that_is_taken_back(book: Book) -> None:
     assert book.past(SHARE) == {"a": (1.0,), "d": (1.0,), "b": ((1 * 2 + 10) / 11,), "c": (10 / 11,)}
 
 
+def test_a_decision_taken_back_for_none(book: Book) -> None:
+    """Claims that happened in between saw it; later ones see no outcome, as if it had not been made."""
+    book.claim("a", 0, garage="g")
+    book.outcome("a", 10, is_fraud=True)
+    book.outcome("a", 20, is_fraud=None)
+    book.claim("b", 15, garage="g")
+    book.claim("c", 25, garage="g")
+    book.claim("d", 1, garage="h")
+    book.outcome("d", 2, is_fraud=False)
+    assert book.past(SHARE) == {"a": (1.0,), "d": (1.0,), "b": ((1 * 2 + 10) / 11,), "c": (1.0,)}
+
+
 @pytest.mark.parametrize("known", [-5, 0, 5])
 def test_a_claim_never_sees_its_own_outcome(book: Book, known: float) -> None:
     """Not though it was known before the claim's event, as where a day was mistyped; nor if that is moved later."""

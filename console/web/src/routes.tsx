@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import { AuditPage } from "./pages/AuditPage";
+import { ClaimPage } from "./pages/claim/ClaimPage";
 import { ModelPage } from "./pages/model/ModelPage";
 import { OperationsPage } from "./pages/OperationsPage";
 import { People } from "./pages/People";
@@ -17,6 +18,7 @@ export type Page = {
 /** Every page, in the order of the navigation. */
 export const PAGES: Page[] = [
   { path: "/worklist", label: "Worklist", needs: "see_claims", element: <Worklist /> },
+  { path: "/claims/:claimId", needs: "see_claims", element: <ClaimPage /> },
   { path: "/model", label: "Model", needs: "see_models", element: <ModelPage /> },
   { path: "/operations", label: "Operations", needs: "see_operations", element: <OperationsPage /> },
   { path: "/audit", label: "Audit", needs: "see_audit", element: <AuditPage /> },

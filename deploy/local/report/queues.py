@@ -19,8 +19,8 @@ _UNSCORABLE = "unscorable_claims u WHERE u.model_version = %(version)s AND u.as_
 _LISTED = (
     "(SELECT b.event_time, p.flagged FROM predictions p JOIN claims_as_of(%(as_of)s) b USING (claim_id) "
     "WHERE p.model_version = %(version)s AND p.variant = 'champion' AND p.scored_as_of <= %(as_of)s "
-    "AND (p.flagged OR p.audited) AND NOT EXISTS "
-    "(SELECT FROM outcomes o WHERE o.claim_id = p.claim_id AND o.known_at <= %(as_of)s))"
+    "AND (p.flagged OR p.audited) "
+    "AND NOT EXISTS (SELECT FROM outcomes_as_of(%(as_of)s) o WHERE o.claim_id = p.claim_id))"
 )
 """The open claims that somebody is to look at, in a database without the function that lists them."""
 
@@ -101,7 +101,7 @@ def unlabelled(database: Database, version: int | None, as_of: datetime) -> Row:
     values = {"as_of": as_of, "ages": list(AGES), "version": version}
     rows = database.rows(
         f"SELECT {_AGE}, count(*) AS claims, min(c.event_time) AS oldest FROM claims_as_of(%(as_of)s) c "
-        "WHERE NOT EXISTS (SELECT FROM outcomes o WHERE o.claim_id = c.claim_id AND o.known_at <= %(as_of)s) "
+        "WHERE NOT EXISTS (SELECT FROM outcomes_as_of(%(as_of)s) o WHERE o.claim_id = c.claim_id) "
         "GROUP BY 1",
         values,
     )

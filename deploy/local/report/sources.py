@@ -28,7 +28,7 @@ def gather_sources(database: Database, as_of: datetime) -> Row:
     )
     newest = database.rows(
         "SELECT (SELECT max(event_time) FROM claims_as_of(%(as_of)s)) AS claims, "
-        "(SELECT max(known_at) FROM outcomes WHERE known_at <= %(as_of)s) AS outcomes",
+        "(SELECT max(known_at) FROM outcomes WHERE known_at <= %(as_of)s AND file_id IS NOT NULL) AS outcomes",
         {"as_of": as_of},
     )[0]
     days = database.rows(

@@ -1,0 +1,132 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useEffect, useId, useState } from "react";
+import { ask } from "../../api";
+import { Trouble } from "../../parts/Trouble";
+import { moment } from "../../parts/words";
+import { useSession } from "../../session";
+import type { Claim } from "./claim";
+
+const RENEW_MS = 5 * 60_000;
+const DAY_MS = 86_400_000;
+
+type Step = {
+  verb: "take" | "release" | "snooze" | "escalate" | "renew";
+  body?: { until?: string; note: string | null };
+};
+
+/** Who works the claim, and what can be done with the case; its lock is renewed while the page is open. */
+export function Case({ claim }: { claim: Claim }) {
+  const { permissions } = useSession();
+  const queries = useQueryClient();
+  const [asking, setAsking] = useState<"snooze" | "escalate" | null>(null);
+  const id = claim.claim_id;
+  const mine = claim.holder?.mine === true;
+  const step = useMutation({
+    mutationFn: ({ verb, body }: Step) =>
+      ask<unknown>(`/api/cases/${encodeURIComponent(id)}/${verb}`, { method: "POST", body: body ?? {} }),
+    onSuccess: (_, { verb }) => {
+      setAsking(null);
+      if (verb !== "renew") queries.invalidateQueries({ queryKey: ["worklist"] });
+      return verb === "renew" ? undefined : queries.invalidateQueries({ queryKey: ["claim", id] });
+    },
+  });
+  const { mutate } = step;
+  useEffect(() => {
+    if (!mine) return;
+    const timer = setInterval(() => mutate({ verb: "renew" }), RENEW_MS);
+    return () => clearInterval(timer);
+  }, [mine, mutate]);
+  const may = permissions.includes("decide");
+  return (
+    <section aria-label="Case" className="case card">
+      <p role="status">
+        {claim.holder === null
+          ? "Nobody has taken this case."
+          : mine
+            ? "You have taken this case; nobody else can while this page is open."
+            : `${claim.holder.name} has this case until ${moment(claim.holder.until)}.`}
+      </p>
+      {may && (
+        <div className="buttons">
+          {claim.holder === null && (
+            <button
+              type="button"
+              className="primary"
+              onClick={() => mutate({ verb: "take" })}
+              disabled={step.isPending}
+            >
+              Take the case
+            </button>
+          )}
+          {mine && (
+            <>
+              <button type="button" onClick={() => mutate({ verb: "release" })} disabled={step.isPending}>
+                Release
+              </button>
+              <button type="button" onClick={() => setAsking("snooze")} aria-expanded={asking === "snooze"}>
+                Snooze
+              </button>
+              <button type="button" onClick={() => setAsking("escalate")} aria-expanded={asking === "escalate"}>
+                Escalate
+              </button>
+            </>
+          )}
+        </div>
+      )}
+      {asking && (
+        <Ask
+          key={asking}
+          what={asking}
+          waits={step.isPending}
+          send={(body) => mutate({ verb: asking, body })}
+          close={() => setAsking(null)}
+        />
+      )}
+      {step.error && <Trouble error={step.error} />}
+    </section>
+  );
+}
+
+function Ask({
+  what,
+  waits,
+  send,
+  close,
+}: {
+  what: "snooze" | "escalate";
+  waits: boolean;
+  send: (body: { until?: string; note: string | null }) => void;
+  close: () => void;
+}) {
+  const ids = { days: useId(), note: useId() };
+  const escalates = what === "escalate";
+  function submit(event: FormEvent<HTMLFormElement>) {
+    event.preventDefault();
+    const given = new FormData(event.currentTarget);
+    const note = String(given.get("note")).trim() || null;
+    const until = new Date(Date.now() + Number(given.get("days")) * DAY_MS).toISOString();
+    send(escalates ? { note } : { note, until });
+  }
+  return (
+    <form onSubmit={submit} className="asked">
+      {!escalates && (
+        <label htmlFor={ids.days}>
+          Days until it comes back
+          <input id={ids.days} name="days" type="number" min={1} max={90} defaultValue={7} required />
+        </label>
+      )}
+      <label htmlFor={ids.note}>
+        {escalates ? "Why you pass the case on" : "Note (not needed)"}
+        <textarea id={ids.note} name="note" rows={2} maxLength={2000} required={escalates} />
+      </label>
+      <div className="buttons">
+        <button type="submit" className="primary" disabled={waits}>
+          {escalates ? "Escalate" : "Snooze"}
+        </button>
+        <button type="button" onClick={close}>
+          Cancel
+        </button>
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,52 @@
+import { useLocation, useNavigate, useParams } from "react-router";
+import { Trouble } from "../../parts/Trouble";
+import "../../styles/claim.css";
+import { Case } from "./Case";
+import { useClaim, useTicket } from "./claim";
+import { Decide } from "./Decide";
+import { Facts } from "./Facts";
+import { Head } from "./Head";
+import { Photos } from "./Photos";
+import { Purpose } from "./Purpose";
+import { Reasons } from "./Reasons";
+import { RelatedClaims } from "./RelatedClaims";
+import { Timeline } from "./Timeline";
+
+/** One claim, and the decision about it; whoever comes by the address alone says first what for. */
+export function ClaimPage() {
+  const { claimId = "" } = useParams();
+  const navigate = useNavigate();
+  const { state } = useLocation();
+  const purpose: string | null = typeof state?.purpose === "string" ? state.purpose : null;
+  const ticket = useTicket(claimId, purpose);
+  const claim = useClaim(claimId, ticket.data);
+  // In the state of the address: it outlasts a reload of the page, and a link to the page does not carry it.
+  const open = (said: string) => navigate(".", { replace: true, state: { purpose: said } });
+  const error = ticket.error ?? claim.error;
+  if (purpose === null || ticket.error) {
+    return <Purpose claimId={claimId} error={ticket.error} open={open} />;
+  }
+  return (
+    <article className="claim">
+      <title>{`Claim ${claimId} · Claimsight`}</title>
+      {error && <Trouble error={error} />}
+      {!error && !claim.data && <p role="status">Loading…</p>}
+      {claim.data && ticket.data !== undefined && (
+        <>
+          <Head claim={claim.data} />
+          <Case claim={claim.data} />
+          <div className="columns">
+            <div>
+              <Reasons prediction={claim.data.prediction} />
+              <Decide claim={claim.data} />
+              <Photos claim={claim.data} ticket={ticket.data} purpose={purpose} />
+            </div>
+            <Facts facts={claim.data.facts} />
+          </div>
+          <RelatedClaims claimId={claimId} ticket={ticket.data} purpose={purpose} />
+          <Timeline claim={claim.data} />
+        </>
+      )}
+    </article>
+  );
+}
