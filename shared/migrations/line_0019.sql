@@ -77,23 +77,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce((SELECT p.name FROM claimsight.people p WHERE p.login = person_named.login), person_named.login)
 $$;
 
--- Who has taken a claim, and until when; null where nobody has, or where cases cannot be taken.
+-- Who has taken a claim, and until when; null where nobody has.
 CREATE FUNCTION {line}.case_holder(claim_id text) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF to_regclass('{line}.case_locks') IS NULL THEN
-        RETURN NULL;
-    END IF;
-    RETURN (SELECT jsonb_build_object('person', l.person, 'name', {line}.person_named(l.person), 'until', l.until)
-            FROM {line}.case_locks l WHERE l.claim_id = case_holder.claim_id AND l.until > clock_timestamp());
-END
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT jsonb_build_object('person', l.person, 'name', {line}.person_named(l.person), 'until', l.until)
+    FROM {line}.case_locks l WHERE l.claim_id = case_holder.claim_id AND l.until > clock_timestamp()
 $$;
 
--- THE PLACE that says who may decide about a claim: whoever has taken it; where cases cannot be taken, everyone.
+-- Whoever has taken a claim may decide about it.
 CREATE FUNCTION {line}.console_may_decide(person text, claim_id text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT to_regclass('{line}.case_locks') IS NULL
-        OR coalesce({line}.case_holder(console_may_decide.claim_id) ->> 'person' = console_may_decide.person, false)
+    SELECT coalesce({line}.case_holder(console_may_decide.claim_id) ->> 'person' = console_may_decide.person, false)
 $$;
 
 -- Hold a claim still while its decisions change; false for one that is not known. An erasure waits, or has been.
@@ -106,20 +100,14 @@ BEGIN
 END
 $$;
 
--- A step of the case, in the log and, where cases can be taken, among the case's events.
+-- A step of the case, among its events and in the log.
 CREATE FUNCTION {line}.note_decision(person text, action text, claim_id text, detail jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM claimsight.people p WHERE p.login = note_decision.person AND p.disabled_at IS NULL) THEN
-        RAISE EXCEPTION 'nobody of that name uses the console' USING ERRCODE = '42501';
+    IF NOT {line}.is_investigator(note_decision.person) THEN
+        RAISE EXCEPTION 'no investigator of that name uses the console' USING ERRCODE = '42501';
     END IF;
-    IF to_regclass('{line}.case_events') IS NOT NULL THEN
-        INSERT INTO {line}.case_events (claim_id, action, person, detail)
-        VALUES (note_decision.claim_id, note_decision.action, note_decision.person, note_decision.detail);
-    END IF;
-    INSERT INTO claimsight.access_log (line, action, subject, model_version, purpose, person, detail)
-    VALUES (btrim('{line}', '"'), 'case_' || note_decision.action, note_decision.claim_id, {line}.champion_as_of(now()),
-            'works the case', note_decision.person, note_decision.detail);
+    PERFORM {line}.note_case(note_decision.person, note_decision.claim_id, note_decision.action, detail => note_decision.detail);
 END
 $$;
 

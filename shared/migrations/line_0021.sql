@@ -120,7 +120,6 @@ BEGIN
     RETURN QUERY INSERT INTO {line}.outcomes AS o (claim_id, is_fraud, decided_at, known_at, source, actor)
     VALUES (api_decide.claim, api_decide.fraud, coalesce(api_decide.decided, api_decide.moment),
             api_decide.moment, api_decide.system, api_decide.system)
-    ON CONFLICT (claim_id, decided_at, source, is_fraud, known_at) DO UPDATE SET actor = excluded.actor
     RETURNING o.outcome_id, o.claim_id, o.is_fraud, o.decided_at, o.known_at, o.source;
 END
 $$;
