@@ -100,14 +100,12 @@ BEGIN
 END
 $$;
 
--- A step of the case, among its events and in the log.
-CREATE FUNCTION {line}.note_decision(person text, action text, claim_id text, detail jsonb) RETURNS void
+CREATE FUNCTION {line}.must_investigate(person text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT {line}.is_investigator(note_decision.person) THEN
+    IF NOT {line}.is_investigator(must_investigate.person) THEN
         RAISE EXCEPTION 'no investigator of that name uses the console' USING ERRCODE = '42501';
     END IF;
-    PERFORM {line}.note_case(note_decision.person, note_decision.claim_id, note_decision.action, detail => note_decision.detail);
 END
 $$;
 
@@ -118,6 +116,7 @@ DECLARE
     told bigint;
     made bigint;
 BEGIN
+    PERFORM {line}.must_investigate(console_decide.person);
     IF console_decide.decision IS NULL OR console_decide.decision NOT IN ('fraud', 'not_fraud', 'more_information') THEN
         RAISE EXCEPTION 'decide for fraud, not_fraud or more_information' USING ERRCODE = '22023';
     ELSIF length(console_decide.note) > 2000 THEN
@@ -132,13 +131,14 @@ BEGIN
         VALUES (console_decide.claim_id, console_decide.decision = 'fraud', console_decide.moment, console_decide.moment,
                 'console', console_decide.person)
         RETURNING outcome_id INTO told;
+        PERFORM {line}.let_go(console_decide.person, console_decide.claim_id);
     END IF;
     INSERT INTO {line}.decisions (claim_id, person, decision, note, outcome_id, moment)
     VALUES (console_decide.claim_id, console_decide.person, console_decide.decision, nullif(btrim(console_decide.note), ''),
             told, console_decide.moment)
     RETURNING decision_id INTO made;
-    PERFORM {line}.note_decision(console_decide.person, 'decided', console_decide.claim_id,
-                                 jsonb_build_object('decision', console_decide.decision, 'decision_id', made));
+    PERFORM {line}.note_case(console_decide.person, console_decide.claim_id, 'decided', detail =>
+                             jsonb_build_object('decision', console_decide.decision, 'decision_id', made));
     RETURN made;
 END
 $$;
@@ -164,6 +164,7 @@ DECLARE
     made bigint;
     since timestamptz;
 BEGIN
+    PERFORM {line}.must_investigate(console_undo.person);
     IF NOT {line}.held_still(console_undo.claim_id, console_undo.moment) THEN
         RETURN NULL;
     END IF;
@@ -194,8 +195,8 @@ BEGIN
     INSERT INTO {line}.decisions (claim_id, person, decision, undoes, outcome_id, moment)
     VALUES (console_undo.claim_id, console_undo.person, 'undone', undone.decision_id, told, since)
     RETURNING decision_id INTO made;
-    PERFORM {line}.note_decision(console_undo.person, 'undone', console_undo.claim_id,
-                                 jsonb_build_object('decision_id', undone.decision_id));
+    PERFORM {line}.note_case(console_undo.person, console_undo.claim_id, 'undone', detail =>
+                             jsonb_build_object('decision_id', undone.decision_id));
     RETURN made;
 END
 $$;
@@ -362,6 +363,6 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION {line}.related_to, {line}.entity_values, {line}.case_holder, {line}.console_may_decide, {line}.held_still,
-    {line}.note_decision, {line}.console_decide, {line}.standing_decision, {line}.console_undo, {line}.console_opened,
+    {line}.must_investigate, {line}.console_decide, {line}.standing_decision, {line}.console_undo, {line}.console_opened,
     {line}.person_named, {line}.deciding_for, {line}.place_in_week,
     {line}.console_claim, {line}.console_photo, {line}.console_related FROM PUBLIC;

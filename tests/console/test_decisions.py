@@ -16,8 +16,6 @@ from console.api.app import create_app
 from tests.console.claim_line import AS_OF, Line, claim_line
 from tests.console.conftest import PASSWORD
 
-LOCKS = "CREATE TABLE case_locks (claim_id text PRIMARY KEY, person text NOT NULL, until timestamptz NOT NULL)"
-
 
 @pytest.fixture(scope="module")
 def line(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
@@ -50,7 +48,8 @@ def bob(line: Line) -> Iterator[TestClient]:
 
 
 def decide(who: TestClient, claim: str, decision: str, note: str = "") -> int:
-    """Decide; the status."""
+    """Take the case and decide; the status."""
+    who.post(f"/api/cases/{claim}/take")
     return who.post(f"/api/claims/{claim}/decision", json={"decision": decision, "note": note}).status_code
 
 
@@ -166,21 +165,19 @@ def test_what_is_no_decision(line: Line, anna: TestClient, given: dict[str, str]
 
 
 def test_whoever_decides_has_taken_the_case(line: Line, anna: TestClient, bob: TestClient) -> None:
-    """Where cases can be taken, only their holder decides, and only while the lock lasts."""
-    line.rows(LOCKS)
-    try:
-        assert decide(anna, "c4", "fraud") == 409
-        line.rows("INSERT INTO case_locks VALUES ('c4', 'anna', now() + interval '1 minute')")
-        assert decide(bob, "c4", "fraud") == 409
-        assert decide(anna, "c4", "fraud") == 201
-        ticket = bob.post("/api/claims/c4/open", json={"purpose": "case work"}).json()["ticket"]
-        told = bob.get("/api/claims/c4", params={"ticket": ticket}).json()
-        assert (told["holder"]["name"], told["holder"]["mine"], told["may_decide"]) == ("Anna", False, False)
-        line.rows("UPDATE case_locks SET until = now() - interval '1 minute'")
-        assert decide(anna, "c4", "not_fraud") == 409
-        assert undo(anna, "c4")[0] == 200
-    finally:
-        line.rows("DROP TABLE case_locks")
+    """Only its holder decides, while the lock lasts; whoever gives a verdict holds the case no longer."""
+    verdict = {"decision": "fraud"}
+    assert anna.post("/api/claims/c4/decision", json=verdict).status_code == 409
+    assert anna.post("/api/cases/c4/take").status_code == 200
+    assert bob.post("/api/claims/c4/decision", json=verdict).status_code == 409
+    ticket = bob.post("/api/claims/c4/open", json={"purpose": "case work"}).json()["ticket"]
+    told = bob.get("/api/claims/c4", params={"ticket": ticket}).json()
+    assert (told["holder"]["name"], told["holder"]["mine"], told["may_decide"]) == ("Anna", False, False)
+    line.rows("UPDATE case_locks SET until = now() - interval '1 minute'")
+    assert anna.post("/api/claims/c4/decision", json=verdict).status_code == 409
+    assert decide(anna, "c4", "fraud") == 201
+    assert line.rows("SELECT FROM case_locks WHERE claim_id = 'c4'") == []
+    assert undo(anna, "c4")[0] == 200
 
 
 def test_decisions_cannot_be_changed(line: Line, anna: TestClient) -> None:
@@ -190,7 +187,7 @@ def test_decisions_cannot_be_changed(line: Line, anna: TestClient) -> None:
         for table in ("decisions", "outcomes"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"SELECT 1 FROM motor.{table}")  # type: ignore[arg-type]
-        for call in ("note_decision('anna', 'x', 'c4', '{}')", "held_still('c4', now())", "standing_decision('c4')"):
+        for call in ("note_case('anna', 'c4', 'decided')", "held_still('c4', now())", "standing_decision('c4')"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(f"SELECT motor.{call}")  # type: ignore[arg-type]
     with psycopg.connect(line.place.url) as connection, pytest.raises(psycopg.errors.RaiseException):
@@ -200,6 +197,6 @@ def test_decisions_cannot_be_changed(line: Line, anna: TestClient) -> None:
 
 def test_nobody_decides_as_another(line: Line) -> None:
     """A name that no person of the console has, or one that was shut out, decides nothing."""
-    with pytest.raises(Exception, match="nobody of that name"):
+    with pytest.raises(Exception, match="no investigator of that name"):
         line.rows("SELECT console_decide('mallory', 'c4', 'fraud', '', %s)", (AS_OF,))
     assert line.rows("SELECT 1 FROM decisions WHERE person = 'mallory'") == []
