@@ -7,7 +7,7 @@ the rest by quantile or level, so that leak checks, weights of evidence and drif
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, Self
@@ -92,6 +92,11 @@ def features_of(contract: Contract) -> list[Feature]:
         else:
             features.append(Feature(name, (name,), "number"))
     return features
+
+
+def sources(features: Iterable[Feature]) -> list[str]:
+    """Columns that features are made from, each once."""
+    return list(dict.fromkeys(source for feature in features for source in feature.sources))
 
 
 def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
