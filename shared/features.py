@@ -119,7 +119,7 @@ def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
 def _value(feature: Feature, claims: pl.DataFrame) -> pl.Expr:
     first, *further = map(pl.col, feature.sources)
     if feature.recurs:
-        return (first.dt.weekday() - 1).replace_strict(dict(enumerate(WEEKDAYS)), default=None, return_dtype=pl.String)
+        return pl.lit(pl.Series(WEEKDAYS)).gather(first.dt.weekday() - 1)
     if feature.kind == "category":
         return first.cast(pl.String)
     if feature.kind == "ordered":
@@ -129,6 +129,8 @@ def _value(feature: Feature, claims: pl.DataFrame) -> pl.Expr:
         begin, end = (column.cast(pl.Datetime("us", "UTC")) for column in (first, *further))
         return (end - begin).dt.total_seconds(fractional=True) / DAY_SECONDS
     number = first.cast(pl.Float64)
+    if not further and not claims.schema[feature.sources[0]].is_float():
+        return number
     for usual in further:
         number = number / usual
     return pl.when(number.is_finite()).then(number)
