@@ -27,6 +27,13 @@ READING = (
 )
 
 
+OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text AS xid"
+"""The first transaction that may not have ended: what those before it wrote, whatever is asked from now on sees."""
+WRITTEN = "SELECT EXISTS (SELECT FROM claims WHERE age(xmin) <= age(%(xid)s::xid)) AS written"
+"""Whether one from then on wrote claims. To look through them for that takes a fraction of holding each against each
+score; a row so old that its number has come round again costs one such look."""
+
+
 @dataclass(frozen=True)
 class Scorer:
     """A model at work.
@@ -89,7 +96,7 @@ class Done:
 
 
 def score_all(job: Job, scores: Scores, version: int, load: Callable[[], Scorer]) -> Done:
-    """Score batch by batch, each in its own transaction, until a last look finds none.
+    """Score batch by batch, each in its own transaction, until a last look finds none that came meanwhile.
 
     Claims are read in one pass, by a session of their own: one batch is read and the next one scored while a third is
     written.
@@ -106,10 +113,13 @@ def score_all(job: Job, scores: Scores, version: int, load: Callable[[], Scorer]
         reader.rows(READING)
         while _waiting(reader, rest, values):
             scorer = scorer or load()
+            (before,) = reader.rows(OLDEST)
             read = claim_batches(reader, job.contract, rest, values, scores.extra, BATCH, scorer.looks_at)
             with closing(ahead(_each(scorer.decide, ahead(read)))) as decided:
                 for batch in decided:
                     done += _record(job, scores, version, batch, first=done == Done())
+            if not reader.rows(WRITTEN, before)[0]["written"]:
+                break
     return done
 
 

@@ -86,6 +86,20 @@ def test_four_shards_one_killed(line: Line) -> None:
     assert all(row["slot"] in Shard.parse(row["shard"]).slots for row in slots)
 
 
+def test_claims_that_come_meanwhile(line: Line) -> None:
+    """A claim that is loaded while others are scored is found by a last look, and scored by the same run."""
+    with psycopg.connect(line.url) as connection:
+        connection.execute("LOCK TABLE garage.predictions IN SHARE MODE")
+        running = start(line)
+        until(lambda: line.rows("SELECT count(*) FROM pg_locks WHERE NOT granted")[0]["count"] == 1)
+        line.rows(
+            "INSERT INTO claims (claim_id, revision, event_time, known_at, file_id, file_line, amount) "
+            "SELECT 'late', 1, event_time, known_at, 1, 0, amount FROM claims WHERE claim_id = 'c000000'"
+        )
+    assert closing(running)["rows_out"] == CLAIMS + 1
+    assert line.rows(ONCE) == [{"claims": CLAIMS + 1, "scores": CLAIMS + 1, "once": CLAIMS + 1}]
+
+
 def test_claims_that_cannot_be_scored_are_listed_once(line: Line) -> None:
     """A claim of which the model knows nothing stands with its reason, is counted, and is not tried again."""
     line.rows("UPDATE claims SET amount = NULL, age = NULL, size = NULL WHERE claim_id < 'c000003'")
