@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from typing import Any
 
 import polars as pl
 
 from shared.contract import Contract
-from shared.contract_parts import DType
-from shared.copied import parsed
+from shared.contract_parts import POLARS_DTYPES, DType
 from shared.database import Database, quoted
 from shared.history import remember
 from shared.past import past_of
@@ -42,43 +40,66 @@ def read_claims(
     Returns
     -------
     polars.DataFrame
-        ``claim_id``, ``event_time``, the extra columns, the stored ones and those of :func:`shared.past.past_of`.
+        ``claim_id``, the extra columns, and those of :func:`columns_of`.
     """
-    if past_of(contract):
-        remember(database, contract, rest, parameters)
-    query, dtypes = _query(contract, rest, extra or {})
+    query, dtypes = _query(database, contract, rest, parameters, extra or {}, columns_of(contract))
     return database.frame(f"{query} ORDER BY {order}", dtypes, parameters)
 
 
 def claim_batches(
-    database: Database, contract: Contract, rest: str, parameters: dict[str, Any], extra: Extra, size: int
+    database: Database,
+    contract: Contract,
+    rest: str,
+    parameters: dict[str, Any],
+    extra: Extra,
+    size: int,
+    columns: Collection[str] | None = None,
 ) -> Generator[pl.DataFrame]:
     """Read claims as :func:`read_claims` does, but in no order, and in one pass some at a time.
 
     Their past is made once for all of them, before the first is asked for. What comes from then on is left out. Until
     the last of them the session can do nothing else.
+
+    Parameters
+    ----------
+    columns : collection of str, optional
+        Those of :func:`columns_of` that are wanted; all by default. ``claim_id`` and the extra ones come in any case.
     """
-    if past_of(contract):
-        remember(database, contract, rest, parameters)
-    query, dtypes = _query(contract, rest, extra)
+    there = columns_of(contract)
+    wanted = there if columns is None else {name: dtype for name, dtype in there.items() if name in columns}
+    query, dtypes = _query(database, contract, rest, parameters, extra, wanted)
     return database.batches(query, dtypes, parameters, size)
 
 
 def no_claims(contract: Contract) -> pl.DataFrame:
     """Give no claims, with all columns that :func:`read_claims` gives without extra ones."""
-    _, dtypes = _query(contract, "", {})
-    return parsed(io.BytesIO(), dtypes)
+    return pl.DataFrame(schema={name: POLARS_DTYPES[dtype] for name, dtype in columns_of(contract).items()})
 
 
-def _query(contract: Contract, rest: str, extra: Extra) -> tuple[str, dict[str, DType]]:
-    dtypes: dict[str, DType] = {"claim_id": "text", "event_time": "datetime"}
-    dtypes |= {name: dtype for name, (_, dtype) in extra.items()}
-    selected = ["c.claim_id", "c.event_time", *(f"{expression} AS {name}" for name, (expression, _) in extra.items())]
-    for name, dtype in contract.stored.items():
+def columns_of(contract: Contract) -> dict[str, DType]:
+    """Name and dtype of all that claims can be read with: their own columns, and those of their past."""
+    own: dict[str, DType] = {"claim_id": "text", "event_time": "datetime"}
+    return own | {name: dtype for name, dtype in contract.stored.items() if name not in own} | past_of(contract)
+
+
+def _query(
+    database: Database,
+    contract: Contract,
+    rest: str,
+    parameters: dict[str, Any],
+    extra: Extra,
+    wanted: Mapping[str, DType],
+) -> tuple[str, dict[str, DType]]:
+    """Write the query, and make the past that it joins."""
+    past = {name: f"h.h{place}" for place, name in enumerate(past_of(contract))}
+    dtypes: dict[str, DType] = {"claim_id": "text", **{name: dtype for name, (_, dtype) in extra.items()}}
+    selected = ["c.claim_id", *(f"{expression} AS {name}" for name, (expression, _) in extra.items())]
+    for name, dtype in wanted.items():
         if name not in dtypes:
             dtypes[name] = dtype
-            selected.append(f"c.{quoted(name)}")
-    past = past_of(contract)
-    selected += [f"h.h{place}" for place in range(len(past))]
-    joined = "JOIN history h USING (claim_id) " if past else ""
-    return f"SELECT {', '.join(selected)} FROM claims_as_of(%(as_of)s) c {joined}{rest}", dtypes | past
+            selected.append(past.get(name, f"c.{quoted(name)}"))
+    joined = ""
+    if not past.keys().isdisjoint(wanted):
+        remember(database, contract, rest, parameters)
+        joined = "JOIN history h USING (claim_id) "
+    return f"SELECT {', '.join(selected)} FROM claims_as_of(%(as_of)s) c {joined}{rest}", dtypes

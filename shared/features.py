@@ -7,7 +7,7 @@ the rest by quantile or level, so that leak checks, weights of evidence and drif
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
@@ -95,6 +95,11 @@ def features_of(contract: Contract) -> list[Feature]:
     return features
 
 
+def sources(features: Iterable[Feature]) -> list[str]:
+    """Columns that features are made from, each once."""
+    return list(dict.fromkeys(source for feature in features for source in feature.sources))
+
+
 def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
     """Compute the features of claims.
 
@@ -110,28 +115,30 @@ def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
         unknown, which infinity and NaN are too: a derived column may have divided by zero. Rows as they came.
     """
     schema = claims.schema
-    return claims.select(_value(feature, schema[feature.sources[0]].is_temporal()) for feature in features)
+    return claims.select(_value(feature, schema[feature.sources[0]]) for feature in features)
 
 
 @lru_cache(maxsize=10_000)
-def _value(feature: Feature, is_temporal: bool) -> pl.Expr:
+def _value(feature: Feature, dtype: pl.DataType) -> pl.Expr:
     """Made once, since for a single claim making it costs as much as running it."""
-    return _made(feature, is_temporal).alias(feature.name)
+    return _made(feature, dtype).alias(feature.name)
 
 
-def _made(feature: Feature, is_temporal: bool) -> pl.Expr:
+def _made(feature: Feature, dtype: pl.DataType) -> pl.Expr:
     first, *further = map(pl.col, feature.sources)
     if feature.recurs:
-        return (first.dt.weekday() - 1).replace_strict(dict(enumerate(WEEKDAYS)), default=None, return_dtype=pl.String)
+        return pl.lit(pl.Series(WEEKDAYS)).gather(first.dt.weekday() - 1)
     if feature.kind == "category":
         return first.cast(pl.String)
     if feature.kind == "ordered":
         ranks = {level: float(rank) for rank, level in enumerate(feature.levels)}
         return first.replace_strict(ranks, default=None, return_dtype=pl.Float64)
-    if is_temporal:
+    if dtype.is_temporal():
         begin, end = (column.cast(pl.Datetime("us", "UTC")) for column in (first, *further))
         return (end - begin).dt.total_seconds(fractional=True) / DAY_SECONDS
     number = first.cast(pl.Float64)
+    if not further and not dtype.is_float():
+        return number
     for usual in further:
         number = number / usual
     return pl.when(number.is_finite()).then(number)

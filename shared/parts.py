@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Self
@@ -160,10 +161,14 @@ class Trees:
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
-        self._booster.set_param({"nthread": threads})
-        return np.asarray(
-            self._booster.inplace_predict(laid_out(known, self.levels), predict_type="margin"), dtype=float
-        )
+        self._booster.set_param({"nthread": 1})
+        # Each thread lays its own rows out: XGBoost's would wait for one that does so for all.
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(self._margin, known.iter_slices(max(1, -(-known.height // threads)))))
+        return np.concatenate(parts).astype(float)
+
+    def _margin(self, known: pl.DataFrame) -> NDArray[np.float32]:
+        return np.asarray(self._booster.inplace_predict(laid_out(known, self.levels), predict_type="margin"))
 
 
 Part = Logistic | Unusual | Trees
@@ -191,10 +196,11 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         or new, 1 none, from 2 on the levels.
     """
     columns = [
-        _laid_out(name, tuple(kept) if dtype == pl.String else None)
-        for (name, dtype), kept in zip(known.schema.items(), levels, strict=True)
+        _laid_out(name, tuple(kept) if known.schema[name] == pl.String else None)
+        for name, kept in zip(known.columns, levels, strict=True)
     ]
-    return known.select(columns).to_numpy(order="c")
+    # Column by column first: numpy turns that round faster than Polars writes rows.
+    return np.ascontiguousarray(known.select(columns).to_numpy(order="fortran"))
 
 
 @lru_cache(maxsize=10_000)
@@ -202,6 +208,7 @@ def _laid_out(name: str, levels: tuple[str, ...] | None) -> pl.Expr:
     """Made once, since for a single claim making it costs as much as running it."""
     column = pl.col(name)
     if levels is None:
-        return column.clip(-_LARGEST, _LARGEST).cast(pl.Float32).fill_null(UNKNOWN)
+        return column.cast(pl.Float32).clip(-_LARGEST, _LARGEST).fill_null(UNKNOWN)
     codes = column.cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
-    return pl.when(column.is_null()).then(pl.lit(MISSING, pl.Float32)).otherwise(codes.fill_null(UNSEEN)).alias(name)
+    unseen, missing = pl.lit(UNSEEN, pl.Float32), pl.lit(MISSING, pl.Float32)
+    return codes.fill_null(pl.when(column.is_null()).then(missing).otherwise(unseen)).alias(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ class FraudModel:
         Parameters
         ----------
         model_input : pandas.DataFrame
-            The columns of the model's signature, as they stand in the table of claims; moments without a zone are UTC.
+            The columns of the model's signature, as they stand in the table of claims; moments without a zone are UTC,
+            and so is a date, whichever of Python's and pandas' types it has.
 
         Returns
         -------
@@ -57,8 +58,14 @@ class FraudModel:
         return pl.Series(name, given, POLARS_DTYPES[dtype] if dtype else pl.Float64, strict=False)
 
 
-def _in_utc(cell: datetime | None) -> datetime | None:
-    return cell.replace(tzinfo=UTC) if cell is not None and cell.tzinfo is None else cell
+def _in_utc(cell: date | None) -> datetime | None:
+    """Make a moment of a date, as database drivers give it, or of a moment."""
+    match cell:
+        case datetime(tzinfo=None):
+            return cell.replace(tzinfo=UTC)
+        case datetime() | None:
+            return cell
+    return datetime(cell.year, cell.month, cell.day, tzinfo=UTC)
 
 
 def _load_pyfunc(folder: str) -> FraudModel:

@@ -2,7 +2,7 @@
 
 In S3 the role needs ``s3:ListBucket`` on the bucket and ``s3:GetObject`` on what lies below the prefix, and nothing
 else; if the bucket is encrypted with a key of its own, ``kms:Decrypt`` on that key too. The files of models lie in S3
-in the same way; train, which writes them, needs ``s3:PutObject`` as well.
+in the same way; train, which writes them, needs ``s3:PutObject`` as well, and so does score where it exports to.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import stamina
 
@@ -167,15 +167,20 @@ def check(drop: Path | S3Prefix) -> None:
         raise ConfigError(f"drop {drop}: no such folder; set CLAIMSIGHT_DROP")
 
 
-def write(place: S3Prefix, name: str, content: bytes) -> None:
-    """Write an object below a place in S3, which checks that it arrived whole.
+def write(place: S3Prefix, name: str, content: bytes | IO[bytes]) -> None:
+    """Write an object below a place in S3, which checks that it arrived whole: it appears so, or not at all.
+
+    Parameters
+    ----------
+    content : bytes or file
+        At most 5 GB: one request brings it. A file is read from where it stands.
 
     Raises
     ------
     ConfigError, TransientError
         S3 refuses, or cannot be reached.
     """
-    with _translated(f"{place}/{name}"):
+    with _translated(str(place.below(name)), "s3:PutObject there"):
         aws.client("s3").put_object(Bucket=place.bucket, Key=place.key(name), Body=content)
 
 
@@ -277,20 +282,21 @@ def _scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
-    with aws.translated("S3", what, partial(_refusal, what)):
+def _translated(
+    what: str, needed: str = "s3:ListBucket on the bucket and s3:GetObject below the prefix"
+) -> Iterator[None]:
+    with aws.translated("S3", what, partial(_refusal, what, needed)):
         yield
 
 
-def _refusal(what: str, code: str, status: int) -> ConfigError | TransientError | None:
+def _refusal(what: str, needed: str, code: str, status: int) -> ConfigError | TransientError | None:
     if code == "PreconditionFailed":
         return _changed(what)
     if code == "NoSuchKey":
         return TransientError(f"{what} was taken away since it was listed; start again")
     if code == "NoSuchBucket":
-        return ConfigError(f"{what}: no such bucket; look at CLAIMSIGHT_DROP and CLAIMSIGHT_ARTIFACTS")
+        return ConfigError(f"{what}: no such bucket; look at CLAIMSIGHT_DROP, CLAIMSIGHT_ARTIFACTS, or what you named")
     if status == 403 and code not in aws.ABOUT_CREDENTIALS:
-        needed = "s3:ListBucket on the bucket and s3:GetObject below the prefix; train s3:PutObject there, too"
         return ConfigError(f"{what}: access denied ({code}, HTTP {status}); the role needs {needed}")
     return None
 

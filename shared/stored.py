@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from shared.errors import ModelError
-from shared.features import Feature, values
+from shared.features import Feature, sources, values
 
 
 def known_values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
@@ -22,8 +22,7 @@ def known_values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFr
     ModelError
         The claims lack a column of it.
     """
-    wanted = dict.fromkeys(source for feature in features for source in feature.sources)
-    if missing := [source for source in wanted if source not in claims.columns]:
+    if missing := [source for source in sources(features) if source not in claims.columns]:
         raise ModelError(f"the model looks at {', '.join(missing)}, which the contract lacks; train a new one")
     return values(claims, features)
 

@@ -126,7 +126,7 @@ def _wait_until_healthy(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(frozen=True)
 class FaultyS3(S3):
-    """Another way to an S3, for reading only, on which things go wrong as told."""
+    """Another way to an S3, for objects and listings, on which things go wrong as told."""
 
     _faults: list[tuple[Fault, Request]] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
@@ -163,6 +163,7 @@ def faulty_s3(behind: S3) -> Iterator[FaultyS3]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            sent = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fault = faulty.take("listing" if "list-type=" in self.path else "object")
             if fault in REFUSALS:
                 status, code = REFUSALS[fault]
@@ -176,7 +177,7 @@ def faulty_s3(behind: S3) -> Iterator[FaultyS3]:
             if fault == "slow":
                 time.sleep(SLOW_SECONDS)
             with closing(HTTPConnection(behind.endpoint.removeprefix("http://"), timeout=30)) as connection:
-                connection.request("GET", self.path, headers=dict(self.headers))
+                connection.request(self.command, self.path, sent, dict(self.headers))
                 answer = connection.getresponse()
                 body = answer.read()
             whole = len(body)
@@ -186,6 +187,8 @@ def faulty_s3(behind: S3) -> Iterator[FaultyS3]:
                 body = body[: whole // 2]
                 whole = len(body)
             self._answer(answer.status, answer.getheaders(), whole, body)
+
+        do_PUT = do_GET  # noqa: N815  as the server looks for it
 
         def _answer(self, status: int, headers: list[tuple[str, str]], length: int, body: bytes) -> None:
             self.send_response(status)

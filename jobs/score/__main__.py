@@ -9,7 +9,7 @@ from jobs.score.announce import announce
 from jobs.score.export import EXPORT
 from jobs.score.stopped import refuse_stopped
 from jobs.score.trial import Pair
-from jobs.score.unscored import ANOMALIES, Decide, Done, score_all
+from jobs.score.unscored import ANOMALIES, Done, Scorer, score_all
 from shared.challenger import contender
 from shared.champion import Ranking, champion, check, ranking
 from shared.job import Job, run
@@ -47,11 +47,12 @@ def _told(done: Done, version: int) -> str:
 
 
 # Most runs find nothing to score; numpy and the model are for those that do.
-def _ranking(job: Job, newest: Ranking) -> Decide:
+def _ranking(job: Job, newest: Ranking) -> Scorer:
     from jobs.score.rank import rank
+    from shared.features import sources
 
     model, contract = newest.model, job.contract
-    return lambda claims: rank(claims, model, contract)
+    return Scorer(lambda claims: rank(claims, model, contract), sources(model.features))
 
 
 if __name__ == "__main__":

@@ -13,17 +13,21 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from pathlib import Path
 from typing import IO, Any
 
+from shared import storage
 from shared.access import log_access
 from shared.arguments import Detail, Option, text
 from shared.errors import ConfigError, TransientError
 from shared.job import Job
+from shared.settings import S3Prefix
 from shared.spreadsheets import harmless
 
 FORMATS = ("jsonl", "csv")
 STDOUT = "-"
+S3 = "s3://"
 ROWS_AT_ONCE = 5_000
 """Claims that stand in memory at once."""
 REASONS = 3
@@ -44,13 +48,13 @@ WORDS = tuple(f"reason_{place}" for place in range(1, REASONS + 1))
 def export(job: Job, place: str, since: datetime | None, actor: str, purpose: str, **form: str | None) -> str:
     """Write the claims that are flagged, decide, and have no outcome yet, by week and rank.
 
-    The file appears whole or not at all. It is entered into ``access_log`` before anyone can read it. No column that is
-    personal, sensitive or ignored is in it, nor a reason that rests on one.
+    The file or object appears whole or not at all. It is entered into ``access_log`` before anyone can read it. No
+    column that is personal, sensitive or ignored is in it, nor a reason that rests on one.
 
     Parameters
     ----------
     place : str
-        A file, or ``-`` for the standard output.
+        A file, ``s3://bucket/key``, or ``-`` for the standard output.
     since : datetime or None
         Only claims that were scored then or later.
     **form : {'jsonl', 'csv'} or None
@@ -62,7 +66,7 @@ def export(job: Job, place: str, since: datetime | None, actor: str, purpose: st
     ConfigError
         The place cannot be written, or its ending tells no format.
     TransientError
-        Whoever reads the standard output has gone.
+        Whoever reads the standard output has gone; S3 cannot be reached.
     """
     written_as = _format(place, form["as"])
     with _spool(place) as (file, publish):
@@ -92,6 +96,11 @@ def _spool(place: str) -> Iterator[tuple[IO[str], Any]]:
         with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as file:
             yield file, lambda: _pour(file)
         return
+    if place.startswith(S3):
+        folder, name = _object(place)
+        with tempfile.TemporaryFile() as spool, TextIOWrapper(spool, encoding="utf-8", newline="") as file:
+            yield file, lambda: _send(spool, folder, name)
+        return
     path = Path(place).resolve()
     if not path.parent.is_dir():
         raise ConfigError(f"--export {place}: there is no folder {path.parent}; make it, or name another place")
@@ -107,6 +116,22 @@ def _spool(place: str) -> Iterator[tuple[IO[str], Any]]:
             yield file, lambda: beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _object(place: str) -> tuple[S3Prefix, str]:
+    """Read where an object is to be: what it lies below, and its name."""
+    above, _, name = place.rpartition("/")
+    try:
+        if name:
+            return S3Prefix.of(above), name
+    except ValueError:
+        pass
+    raise ConfigError(f"--export {place}: that is no object in S3; write s3://bucket/exports/line/name.csv")
+
+
+def _send(spool: IO[bytes], folder: S3Prefix, name: str) -> None:
+    spool.seek(0)
+    storage.write(folder, name, spool)
 
 
 def _pour(file: IO[str]) -> None:
@@ -188,7 +213,7 @@ def _purpose(value: str) -> str:
 EXPORT = Option(
     "--export",
     "PLACE",
-    "write the open flagged claims with their reasons to a file (.jsonl, .csv), or - for the standard output",
+    "write the open flagged claims with their reasons to a file or object (.jsonl, .csv), or - for the standard output",
     export,
     (
         Detail("--as", "FORMAT", "jsonl or csv, where the file's ending does not tell", _form),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import polars as pl
+from dataclasses import replace
 
-from jobs.score.unscored import Decide, Done, Scores, score_all
+from jobs.score.unscored import Done, Scorer, Scores, score_all
 from shared.challenger import Contender
 from shared.champion import Champion, Judged
+from shared.claims import no_claims
 from shared.database import quoted
 from shared.draws import AUDIT_DRAW, DRAWS, SPLIT_DRAW, Arm, arm_draw
 from shared.errors import ClaimsightError, ModelError
@@ -67,34 +68,31 @@ class Pair:
             self._job.log("the challenger scores nothing", model_version=contender.version, reason=str(error))
             return Done()
 
-    def _settling(self) -> Decide:
+    def _settling(self) -> Scorer:
         """Decide for the champion, and put each claim into an arm; into the challenger's only if that can decide."""
         from shared.predict import arms
 
-        decide = self._deciding(self._standing, "champion")
-        share: float | None = None
+        champion = self._deciding(self._standing, "champion")
+        share = self._share if self._share and self._is_ready() else 0.0
+        return replace(
+            champion,
+            decide=lambda claims: champion.decide(claims.with_columns(arm=arms(claims["arm_draw"], share))),
+        )
 
-        def settle(claims: pl.DataFrame) -> pl.DataFrame:
-            nonlocal share
-            if share is None:
-                share = self._share if self._share and self._is_ready(claims) else 0.0
-            return decide(claims.with_columns(arm=arms(claims["arm_draw"], share)))
-
-        return settle
-
-    def _is_ready(self, claims: pl.DataFrame) -> bool:
+    def _is_ready(self) -> bool:
         """Whether the contender can be read and knows all that it looks at; else no claim must wait for it."""
         assert self._contender is not None
         try:
-            self._contender.model.known(claims.clear())
+            self._contender.model.known(no_claims(self._job.contract))
         except ClaimsightError as error:
             self._job.log("the challenger decides about no claim", reason=str(error))
             return False
         return True
 
-    def _deciding(self, judged: Judged, arm: Arm) -> Decide:
+    def _deciding(self, judged: Judged, arm: Arm) -> Scorer:
         # Most runs find nothing to score; numpy and the model are for those that do.
         from shared import peers
+        from shared.features import sources
         from shared.predict import audit_share, predict
         from shared.reasons import Explainer
 
@@ -103,4 +101,8 @@ class Pair:
         # Of both arms by the champion's volume, so that the same claims are audited whoever decides.
         volume = self._standing.metrics["claims_per_week"]
         audited = audit_share(self._job.contract.review.capacity_per_week, volume)
-        return lambda claims: predict(claims, model, judged.threshold, audited, explainer, threads, arm)
+        kind = peers.kind_of(self._job.contract)
+        return Scorer(
+            lambda claims: predict(claims, model, judged.threshold, audited, explainer, threads, arm),
+            [*sources(model.features), *([kind] if kind else [])],
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +26,28 @@ READING = (
     "SET tcp_user_timeout = 0"
 )
 
-Decide = Callable[[pl.DataFrame], pl.DataFrame]
-"""Scores claims; ``unscorable`` says why it cannot, null where it has."""
+
+OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::xid::text AS xid"
+"""The first transaction that may not have ended: what those before it wrote, whatever is asked from now on sees."""
+WRITTEN = "SELECT EXISTS (SELECT FROM claims WHERE age(xmin) <= age(%(xid)s::xid)) AS written"
+"""Whether one from then on wrote claims. To look through them for that takes a fraction of holding each against each
+score; a row so old that its number has come round again costs one such look."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model at work.
+
+    Attributes
+    ----------
+    decide : callable
+        Scores claims; ``unscorable`` says why it cannot, null where it has.
+    looks_at : collection of str
+        Columns of the claims that it needs, beside the extra ones of the scores; of others it is not given any.
+    """
+
+    decide: Callable[[pl.DataFrame], pl.DataFrame]
+    looks_at: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -75,32 +95,35 @@ class Done:
         return Done(self.scored + other.scored, self.unscorable + other.unscorable)
 
 
-def score_all(job: Job, scores: Scores, version: int, decider: Callable[[], Decide]) -> Done:
-    """Score batch by batch, each in its own transaction, until a last look finds none.
+def score_all(job: Job, scores: Scores, version: int, load: Callable[[], Scorer]) -> Done:
+    """Score batch by batch, each in its own transaction, until a last look finds none that came meanwhile.
 
     Claims are read in one pass, by a session of their own: one batch is read and the next one scored while a third is
     written.
 
     Parameters
     ----------
-    decider : callable
-        Reads the model and gives what scores a batch; asked only where there is something to score.
+    load : callable
+        Reads the model; called only where there is something to score.
     """
-    done, decide = Done(), None
+    done, scorer = Done(), None
     rest = f"{scores.joins} WHERE {scores.asked} AND {scores.missing} AND {job.shard.condition}"
     values = {"as_of": job.as_of, "version": version, **scores.values}
     with job.beside() as reader:
         reader.rows(READING)
         while _waiting(reader, rest, values):
-            decide = decide or decider()
-            read = ahead(claim_batches(reader, job.contract, rest, values, scores.extra, BATCH))
-            with closing(ahead(_each(decide, read))) as decided:
+            scorer = scorer or load()
+            (before,) = reader.rows(OLDEST)
+            read = claim_batches(reader, job.contract, rest, values, scores.extra, BATCH, scorer.looks_at)
+            with closing(ahead(_each(scorer.decide, ahead(read)))) as decided:
                 for batch in decided:
                     done += _record(job, scores, version, batch, first=done == Done())
+            if not reader.rows(WRITTEN, before)[0]["written"]:
+                break
     return done
 
 
-def _each(decide: Decide, read: Generator[pl.DataFrame]) -> Generator[pl.DataFrame]:
+def _each(decide: Callable[[pl.DataFrame], pl.DataFrame], read: Generator[pl.DataFrame]) -> Generator[pl.DataFrame]:
     with closing(read):
         yield from map(decide, read)
 

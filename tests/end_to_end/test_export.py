@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from shared.job import Job
 from shared.settings import from_environment
 from tests.access_factory import GUARDED, MOMENT, SECRETS, STAGE_LOGINS, Place, guarded, open_line
 from tests.factories import ROOT, environment
+from tests.s3 import S3, SECRET, Fault, FaultyS3
 
 LOGIN = STAGE_LOGINS["score"]
 WHO = ("--actor", "Ada", "--purpose", "nightly feed")
@@ -33,13 +34,15 @@ def place(postgres: str) -> Iterator[Place]:
         yield made
 
 
-def run(place: Place, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    place: Place, folder: Path, *arguments: str, variables: Mapping[str, str] = {}
+) -> subprocess.CompletedProcess[str]:
     """Run score, in a folder, as a login of its role."""
     settings = environment(folder, make_conninfo(place.url, user=LOGIN), GUARDED)
     return subprocess.run(
         [sys.executable, "-m", "jobs.score", *arguments],
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **settings, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -103,9 +106,48 @@ def test_it_is_logged(place: Place, tmp_path: Path) -> None:
     assert detail == told
 
 
+def test_an_object_in_s3(place: Place, tmp_path: Path, s3: S3) -> None:
+    """In S3 the same appears as one object, in place of the one before, and nothing is left on this machine."""
+    said(run(place, tmp_path, "--export", "a.csv", *WHO))
+    bucket = s3.bucket()
+    for key in ("exports/motor/a.csv", "b.jsonl", "b.jsonl"):
+        ran = run(place, tmp_path, "--export", f"s3://{bucket}/{key}", *WHO, variables=s3.environment)
+        assert said(ran) == f"2 flagged claims written to s3://{bucket}/{key}"
+    written = {item["Key"] for item in s3.client.list_objects_v2(Bucket=bucket)["Contents"]}
+    assert written == {"exports/motor/a.csv", "b.jsonl"}
+    body = s3.client.get_object(Bucket=bucket, Key="exports/motor/a.csv")["Body"]
+    assert body.read() == (tmp_path / "a.csv").read_bytes()
+    detail = place.value("SELECT detail ->> 'place' FROM claimsight.access_log ORDER BY entry_id DESC LIMIT 1")
+    assert detail == f"s3://{bucket}/b.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "says"),
+    [
+        ("AccessDenied", 78, "the role needs s3:PutObject there"),
+        ("reset", 75, "S3 cannot be reached"),
+        ("503", 75, "S3 is not at its best"),
+    ],
+)
+def test_an_s3_that_refuses(
+    place: Place, tmp_path: Path, s3: S3, faulty_s3: FaultyS3, fault: Fault, code: int, says: str
+) -> None:
+    """Where S3 refuses or breaks off, no object appears, and one sentence says why."""
+    bucket = s3.bucket()
+    faulty_s3.inject(fault, 50)
+    ran = run(place, tmp_path, "--export", f"s3://{bucket}/a.csv", *WHO, variables=faulty_s3.environment)
+    assert says in said(ran, code)
+    assert SECRET not in ran.stdout + ran.stderr
+    assert "Contents" not in s3.client.list_objects_v2(Bucket=bucket)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
+        (("--export", "s3://b/a.csv", *WHO), 78, "that is no object in S3"),
+        (("--export", "s3://claims.csv", *WHO), 78, "that is no object in S3"),
+        (("--export", "s3://claims/", "--as", "csv", *WHO), 78, "that is no object in S3"),
+        (("--export", "s3://claims/a", *WHO), 78, "its ending tells no format"),
         (("--export", "no/a.csv", *WHO), 78, "there is no folder"),
         (("--export", "drop", *WHO), 78, "its ending tells no format; end it in .jsonl or .csv"),
         (("--export", "drop", "--as", "csv", *WHO), 78, "that is no file"),

@@ -15,42 +15,15 @@ import psycopg
 import pytest
 
 from shared.shard import Shard
-from tests import models_factory
 from tests.factories import ROOT, finish
 from tests.models_factory import Line
-
-BATCH = 30
-SHARDS = 4
-STAGE = f"""
-from jobs.score import unscored
-from jobs.score.__main__ import work
-from shared.champion import check
-from shared.job import run
-unscored.BATCH = {BATCH}
-run("score", "", work, check)
-"""
-"""Score, with batches so small that each shard has several."""
-SLOW = """
-CREATE FUNCTION garage.wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.2); RETURN NULL; END';
-CREATE TRIGGER slow BEFORE INSERT ON garage.predictions FOR EACH STATEMENT EXECUTE FUNCTION garage.wait();
-"""
-ONCE = (
-    "SELECT count(*) AS claims, count(p.claim_id) AS scores, count(DISTINCT p.claim_id) AS once "
-    "FROM claims c LEFT JOIN predictions p USING (claim_id)"
-)
+from tests.shards_factory import BATCH, CLAIMS, LEDGER, ONCE, SHARDS, SLOW, STAGE, WRITTEN, scored
 
 
 @pytest.fixture
 def line(database_url: str, tmp_path: Path) -> Line:
     """Claims, and a champion that nobody judged."""
-    made = models_factory.line(database_url, tmp_path, claims=700)
-    made.add_model(good=True)
-    made.rows(
-        "INSERT INTO model_history (model_version, alias, actor, reason, threshold, metrics, gates, as_of, run_id) "
-        "SELECT model_version, 'champion', 'test', 'test', 0.5, '{\"claims_per_week\": 7}', '[]', as_of, run_id "
-        "FROM models"
-    )
-    return made
+    return scored(database_url, tmp_path)
 
 
 def start(line: Line, *options: str) -> subprocess.Popen[str]:
@@ -79,7 +52,7 @@ def closing(running: subprocess.Popen[str]) -> dict[str, Any]:
 
 def test_four_shards_one_killed(line: Line) -> None:
     """Four runs score side by side and one is killed; another run ends its work, and each claim has one score."""
-    line.rows(SLOW)
+    line.rows(SLOW.format(seconds=0.2))
     with psycopg.connect(line.url, autocommit=True) as connection:
         with connection.transaction():
             connection.execute("LOCK TABLE garage.predictions IN SHARE MODE")
@@ -90,8 +63,7 @@ def test_four_shards_one_killed(line: Line) -> None:
             assert beside["message"] == "another score of garage is at work; nothing done"
             overlapping = closing(start(line, "--shard", "5/8"))
             assert overlapping["message"] == "another score of garage is at work on claims of shard 5/8; nothing done"
-        written = "SELECT 1 FROM predictions p JOIN job_runs USING (run_id) WHERE shard = '2/4'"
-        until(lambda: bool(line.rows(written)))
+        until(lambda: bool(line.rows(WRITTEN)))
         runs[2].kill()
         assert runs[2].wait(10) == -signal.SIGKILL
     for place in (0, 1, 3):
@@ -101,17 +73,31 @@ def test_four_shards_one_killed(line: Line) -> None:
 
     rest = closing(start(line))
     assert rest["rows_out"] == before["claims"] - before["scores"]
-    assert line.rows(ONCE) == [{"claims": 700, "scores": 700, "once": 700}]
+    assert line.rows(ONCE) == [{"claims": CLAIMS, "scores": CLAIMS, "once": CLAIMS}]
     assert closing(start(line, "--shard", "2/4"))["message"] == "every claim is scored; nothing to do"
-    ledger = line.rows("SELECT shard, status, rows_out FROM job_runs WHERE stage = 'score' ORDER BY run_id")
+    ledger = line.rows(LEDGER)
     assert sorted(row["shard"] for row in ledger[:SHARDS]) == ["0/4", "1/4", "2/4", "3/4"]
     assert {row["shard"] for row in ledger if row["status"] == "killed"} == {"2/4"}
-    assert sum(row["rows_out"] for row in ledger) == 700
+    assert sum(row["rows_out"] for row in ledger) == CLAIMS
     slots = line.rows(
         "SELECT DISTINCT shard, hashtextextended(claim_id, 3) & 15 AS slot "
         "FROM predictions JOIN job_runs USING (run_id)"
     )
     assert all(row["slot"] in Shard.parse(row["shard"]).slots for row in slots)
+
+
+def test_claims_that_come_meanwhile(line: Line) -> None:
+    """A claim that is loaded while others are scored is found by a last look, and scored by the same run."""
+    with psycopg.connect(line.url) as connection:
+        connection.execute("LOCK TABLE garage.predictions IN SHARE MODE")
+        running = start(line)
+        until(lambda: line.rows("SELECT count(*) FROM pg_locks WHERE NOT granted")[0]["count"] == 1)
+        line.rows(
+            "INSERT INTO claims (claim_id, revision, event_time, known_at, file_id, file_line, amount) "
+            "SELECT 'late', 1, event_time, known_at, 1, 0, amount FROM claims WHERE claim_id = 'c000000'"
+        )
+    assert closing(running)["rows_out"] == CLAIMS + 1
+    assert line.rows(ONCE) == [{"claims": CLAIMS + 1, "scores": CLAIMS + 1, "once": CLAIMS + 1}]
 
 
 def test_claims_that_cannot_be_scored_are_listed_once(line: Line) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from shared.claims import claim_batches, read_claims
+from shared.claims import Extra, claim_batches, read_claims
 from shared.database import Database
 from shared.errors import ConfigError
 from shared.grants import role
@@ -161,6 +161,27 @@ def test_batches_read_what_a_whole_read_does(book: Book, postgres: str) -> None:
             book.claim(f"z{len(batches)}", 90, garage="g0")
     assert [batch.height for batch in batches] == [10, 10, 5]
     assert pl.concat(batches).sort("claim_id").equals(whole)
+
+
+def test_batches_of_some_columns(book: Book) -> None:
+    """Of claims only what is asked for and there is is read; their past is made if any of it is."""
+    for number in range(5):
+        book.claim(f"c{number}", number, garage="g")
+    past = "garage: claims in the 90 days before, up to 5"
+
+    def read(*columns: str) -> pl.DataFrame:
+        parameters = {"as_of": book.moment(99)}
+        extra: Extra = {"place": ("c.file_line", "integer")}
+        return pl.concat(claim_batches(book.database, book.contract, "WHERE true", parameters, extra, 10, columns))
+
+    whole = book.read()
+    for columns in (("garage",), ("event_time", past)):
+        some = read(*columns, "colour").sort("claim_id")
+        assert some.columns == ["claim_id", "place", *columns]
+        assert some.drop("place").equals(whole.select("claim_id", *columns))
+    book.database.rows("DROP TABLE pg_temp.history")
+    read("garage")
+    assert book.database.rows("SELECT to_regclass('pg_temp.history') AS made") == [{"made": None}]
 
 
 def test_two_lines_do_not_mix(book: Book, postgres: str) -> None:

@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas
 import polars as pl
 import pytest
 
@@ -17,6 +20,7 @@ from jobs.train.fit import Fitter
 from jobs.train.package import needed, package, signature
 from shared.features import features_of, values
 from shared.model import Model
+from shared.pyfunc import FraudModel
 from tests import claims_factory
 from tests.claims_factory import ODD
 
@@ -75,6 +79,23 @@ def test_mlflow_loads_the_model_without_the_repository(model: Model, packed: Pat
     assert Path(told["from"]).is_relative_to(packed)
     assert told["snapshot"] == "5" * 64
     assert not told["jobs"]
+
+
+def test_cells_as_database_drivers_give_them(model: Model) -> None:
+    """A date, a moment with or without a zone, and pandas' own of the same day give the same probability."""
+    claims = claims_factory.claims(5, seed=1)
+    given = claims.select(column["name"] for column in signature(model, CONTRACT)).to_pandas()
+    days = [date(2024, 3, number + 1) for number in range(4)]
+    moments = [datetime(day.year, day.month, day.day) for day in days]
+    packaged = FraudModel(model, CONTRACT)
+
+    def told(cells: Sequence[date]) -> list[float]:
+        both = pandas.Series([*cells, None], dtype=object)
+        return list(packaged.predict(given.assign(event_time=both, bought=both)))
+
+    wanted = told(list(map(pandas.Timestamp, days)))
+    for cells in (days, moments, [moment.replace(tzinfo=UTC) for moment in moments]):
+        assert told(cells) == wanted
 
 
 def test_the_description_is_complete_and_the_same_again(model: Model, packed: Path) -> None:

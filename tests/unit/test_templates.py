@@ -175,16 +175,22 @@ def test_a_stage_logs_in_as_itself(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reaches_its_prefixes_alone(stage: str) -> None:
-    """Etl reads the drop, train writes models, the others read them, evaluate adds their cards; nobody deletes."""
+    """Etl reads the drop, train writes models, others read them, evaluate adds cards, score exports; nobody deletes."""
     objects = {(action, text) for action, text in _allowed(f"{stage.title()}Role") if action.startswith("s3:")}
     wanted = {
         "etl": {("s3:ListBucket", "Drop"), ("s3:GetObject", "Drop")},
         "train": {("s3:ListBucket", "Artifact"), ("s3:GetObject", "Artifact"), ("s3:PutObject", "Artifact")},
         "evaluate": {("s3:ListBucket", "Artifact"), ("s3:GetObject", "Artifact"), ("s3:PutObject", "Artifact")},
+        "score": {("s3:ListBucket", "Artifact"), ("s3:GetObject", "Artifact"), ("s3:PutObject", "Drop")},
     }.get(stage, {("s3:ListBucket", "Artifact"), ("s3:GetObject", "Artifact")})
     assert {(action, "Drop" if "DropBucket" in text else "Artifact") for action, text in objects} == wanted
-    assert all(("/drop/*" in text) or ("/models/*" in text) for action, text in objects if action != "s3:ListBucket")
+    below = {"etl": "/drop/*", "score": "/exports/*"}
+    for action, text in objects:
+        if action != "s3:ListBucket":
+            assert (below[stage] if "DropBucket" in text else "/models/") in text
     assert stage != "evaluate" or all("/card/*" in text for action, text in objects if action == "s3:PutObject")
+    encrypts = "kms:GenerateDataKey" in {action for action, _ in _allowed(f"{stage.title()}Role")}
+    assert encrypts == ("s3:PutObject" in {action for action, _ in objects})
 
 
 @pytest.mark.parametrize("stage", STAGES)
