@@ -1,4 +1,8 @@
-"""The console in a real Chromium: Debian's, driven by Playwright."""
+"""The console in a real Chromium: Debian's, driven by Playwright.
+
+A module that wants its fixtures says ``pytest_plugins = ["tests.console.browser"]``, and imports what it calls besides;
+so pytest is told that it comes too late for that: PYTEST_DONT_REWRITE.
+"""
 
 from __future__ import annotations
 

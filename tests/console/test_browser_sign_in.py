@@ -12,11 +12,11 @@ import uvicorn
 from playwright.sync_api import Page, expect
 
 from console.api.app import create_app
-from tests.console.browser import DESKTOP, PHONE, Place, axe, chromium, let_in, place, sideways
+from tests.console.browser import DESKTOP, PHONE, Place, axe, let_in, sideways
 from tests.console.conftest import PASSWORD, Book
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
 
-__all__ = ["chromium", "place"]
+pytest_plugins = ["tests.console.browser"]
 NEW = "a garage and a phone"
 expect.set_options(timeout=20_000)
 
