@@ -100,8 +100,8 @@ def _part(raw: bytes) -> str:
 
 
 @contextmanager
-def oidc_provider() -> Iterator[OidcProvider]:
-    """Serve one while the block runs."""
+def oidc_provider(host: str = "127.0.0.1") -> Iterator[OidcProvider]:
+    """Serve one while the block runs, by a name of this machine: other than the console's, it is another site."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -126,7 +126,7 @@ def oidc_provider() -> Iterator[OidcProvider]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    made = OidcProvider(f"http://127.0.0.1:{server.server_port}")
+    made = OidcProvider(f"http://{host}:{server.server_port}")
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -101,11 +101,12 @@ class Guard:
         return None
 
     def _enter(self, scope: Scope, status: int, begun: float) -> None:
+        path = getattr(scope.get("route"), "path", None)
         log(
             INFO,
             "request",
             method=scope["method"],
-            route=getattr(scope.get("route"), "path", None),
+            route=path and scope.get("root_path", "") + path,  # of an application below, such as /v1, with its prefix
             status=status,
             milliseconds=round((time.perf_counter() - begun) * 1000, 1),
             login=scope.get("state", {}).get("login"),

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import re
+import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
+import uvicorn
 from playwright.sync_api import Page, expect
 
-from tests.console.browser import DESKTOP, PHONE, Place, axe, chromium, place, sideways
+from console.api.app import create_app
+from tests.console.browser import DESKTOP, PHONE, Place, axe, let_in, sideways
 from tests.console.conftest import PASSWORD, Book
+from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
 
-__all__ = ["chromium", "place"]
+pytest_plugins = ["tests.console.browser"]
 NEW = "a garage and a phone"
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module", name="book")
@@ -82,6 +88,7 @@ def test_pages_for_everybody(place: Place, width: int, dark: bool) -> None:
     page = place.signed_in_page(
         "admin", "investigator", "data_scientist", "auditor", login="dan", width=width, dark=dark
     )
+    let_in(place.book, "fay", ["auditor"])
     for path, title in (("/account", "Your account"), ("/admin", "People")):
         page.goto(path)
         expect(page.get_by_role("heading", name=title)).to_be_visible()
@@ -93,3 +100,48 @@ def test_pages_for_everybody(place: Place, width: int, dark: bool) -> None:
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert axe(page) == []
     assert sideways(page) <= 0
+
+
+@pytest.fixture
+def by_provider(bare: Book) -> Iterator[tuple[str, OidcProvider]]:
+    """Serve a console beside a provider that is another site to a browser; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    with oidc_provider("localhost") as provider:
+        settings = bare.settings(
+            CLAIMSIGHT_PUBLIC_URL=address,
+            CLAIMSIGHT_OIDC_ISSUER=provider.issuer,
+            CLAIMSIGHT_OIDC_CLIENT_ID=CLIENT_ID,
+            CLAIMSIGHT_OIDC_CLIENT_SECRET=CLIENT_SECRET,
+        )
+        server = uvicorn.Server(uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_config=None))
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        yield address, provider
+        server.should_exit = True
+        thread.join()
+
+
+def test_by_a_provider_of_another_site(by_provider: tuple[str, OidcProvider], place: Place) -> None:
+    """A browser goes to the provider's site and comes back signed in to the page it was on; or is told why not."""
+    address, provider = by_provider
+    provider.person = {"sub": "7", "email": "eve@insurer.example", "name": "Eve", "cognito:groups": []}
+    page = place.browser.new_context(base_url=address).new_page()
+    page.goto("/account?from=mail")
+    page.get_by_role("link", name="Sign in with your organisation").click()
+    expect(page.get_by_role("heading", name="Not signed in")).to_be_visible()
+    expect(page.get_by_text("You have no role in Claimsight")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_role("link", name="Back to Claimsight").click()
+    provider.person |= {"cognito:groups": ["claimsight-auditor"]}
+    page.goto("/account?from=mail")
+    expect(page.get_by_label("Password")).to_have_count(0)
+    page.get_by_role("link", name="Sign in with your organisation").click()
+    expect(page.get_by_role("heading", name="Your account")).to_be_visible()
+    assert page.url == f"{address}/account?from=mail"
+    expect(page.get_by_text("eve@insurer.example")).to_be_visible()
+    (cookie,) = page.context.cookies()
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("claimsight", True, "Strict")
+    page.context.close()

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
@@ -14,6 +19,7 @@ from fastapi.testclient import TestClient
 from console.api.app import create_app
 from console.api.guard import HEADERS, LARGEST_BODY
 from tests.console.conftest import Book
+from tests.factories import ROOT
 
 HERE, SECRET = "http://127.0.0.1:8400", "XSECRET"
 
@@ -155,3 +161,29 @@ def test_a_value_that_cannot_be_kept(client: TestClient) -> None:
     """A character that Postgres keeps in no text is the sender's mistake, and no failure of ours."""
     assert client.get("/api/session/oidc/callback?state=a%00b").status_code == 404  # no provider here
     assert client.get("/api/session", headers={"Cookie": "claimsight=a%00b"}).status_code == 401
+
+
+def test_as_a_process(bare: Book) -> None:
+    """Served for real, no answer names what serves it, and the log is one JSON object a line, from start to end."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = bare.environment() | {"CLAIMSIGHT_DATABASE_URL": bare.console_url, "CLAIMSIGHT_PORT": str(port)}
+    served = subprocess.Popen(
+        [sys.executable, "-m", "console.api"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=httpx.HTTPTransport(retries=9)) as client:
+            answers = [client.get(path) for path in ("/healthz", f"/api/session?who={SECRET}", "/api/nothing")]
+    finally:
+        served.terminate()
+        said, _ = served.communicate(timeout=30)
+    assert [answer.status_code for answer in answers] == [200, 401, 404]
+    assert not [answer for answer in answers if "server" in answer.headers]
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [line["status"] for line in lines if line["message"] == "request"] == [200, 401, 404]
+    assert SECRET not in said
