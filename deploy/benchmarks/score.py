@@ -86,7 +86,6 @@ url, contract, cut, threads, trees, folder, batch, batches = sys.argv[1], *map(j
 model = load_model(Path(folder) / "champion")
 (trees,) = model.parts
 booster = trees._booster
-booster.set_param({"nthread": threads})
 with Database(url, "bench") as database:
     rest = f"WHERE c.file_line <= {batch * batches}"
     claims = read_claims(database, load(Path(contract)), rest, {"as_of": "infinity"})
@@ -100,6 +99,7 @@ found = {"seconds": [], "cpu": []}
 for part in claims.iter_slices(batch):
     ready = laid_out(model.known(part), trees.levels)
     for name, clock in (("seconds", time.perf_counter), ("cpu", time.process_time)):
+        booster.set_param({"nthread": threads})  # the model's own calls set it
         found[name].append(ratio(lambda: model.score(part, threads), lambda: booster.inplace_predict(ready), clock))
 print(json.dumps(found))
 """
