@@ -55,6 +55,7 @@ GRANTS: Mapping[str, Mapping[Worker, str]] = {
     "unscorable_claims": {"etl": ERASE, "score": ADD},
     "case_events": {"etl": ERASE},
     "case_locks": {"etl": ERASE},
+    "cases": {"etl": ERASE},
     "cohorts": {"drift": ADD, "console": READ},
     "drift_metrics": {"train": READ, "score": READ, "drift": f"{ADD}, DELETE", "console": READ},
     "profile_edges": {"drift": ADD},

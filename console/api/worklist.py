@@ -105,8 +105,11 @@ class Worklist:
 
     async def _follow(self) -> Kept:
         """Ask what became of the cases, and whether the alerts are still the same."""
-        read = self._read or await self._read_alerts()
+        if self._read is None:
+            await self._read_alerts()
         (found,) = await self._store.rows("SELECT stamp FROM console_worklist_stamp()")
+        read = self._read  # not before the stamp: they may have been read anew meanwhile
+        assert read is not None
         old = found["stamp"] != read.stamp or time.monotonic() - read.at > ANEW_SECONDS
         if old and (self._reading is None or self._reading.done()):
             self._reading = asyncio.create_task(self._read_behind())
@@ -117,14 +120,13 @@ class Worklist:
         alerts = await asyncio.to_thread(joined, read.alerts, cases)
         return Kept(alerts, {person["login"]: person["name"] for person in people}, read.as_of)
 
-    async def _read_alerts(self) -> _Read:
+    async def _read_alerts(self) -> None:
         # The stamp first: what is written while the alerts are read has them read again.
         (stamped,) = await self._store.rows("SELECT stamp, last_outcome FROM console_worklist_stamp()")
         moment, at = self._clock(), time.monotonic()
         alerts = await self._copied("SELECT * FROM console_worklist(%s)", ALERTS, [moment])
         ordered = await asyncio.to_thread(arranged, alerts)
         self._read = _Read(ordered, stamped["stamp"], stamped["last_outcome"], moment, at)
-        return self._read
 
     async def _read_behind(self) -> None:
         try:

@@ -17,6 +17,7 @@ pytest_plugins = ["tests.console.browser"]
 def _nobody_works(book: Book) -> None:
     book.rows("DELETE FROM case_locks")
     book.rows("DELETE FROM case_events")
+    book.rows("DELETE FROM cases")
 
 
 def opened(page: Page, query: str = "") -> Page:

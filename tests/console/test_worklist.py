@@ -43,6 +43,7 @@ def _nobody_works(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worklist, "FRESH_SECONDS", 0.0)
     book.rows("DELETE FROM case_locks")
     book.rows("DELETE FROM case_events")
+    book.rows("DELETE FROM cases")
 
 
 @pytest.fixture(scope="module")
@@ -288,7 +289,7 @@ def test_the_database_asks_for_an_investigator(book: Book, sign_in: SignIn) -> N
         for call in ("console_take('olga', 'x')", "console_take_next('olga', '{x}', now())"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="no investigator of that name"):
                 console.execute(f"SELECT {call}")  # type: ignore[arg-type]
-        for forbidden in ("TABLE case_events", "TABLE case_locks", "TABLE case_states", "SELECT hold_case('x', 'y')"):
+        for forbidden in ("TABLE case_events", "TABLE case_locks", "TABLE cases", "SELECT hold_case('x', 'y')"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 console.execute(forbidden)  # type: ignore[arg-type]
 

@@ -236,8 +236,8 @@ def test_what_was_done_with_the_cases(etl: Etl) -> None:
         etl.rows("UPDATE case_events SET note = NULL")
     with psycopg.connect(etl.url, autocommit=True, options="-c search_path=motor -c role=claimsight_etl") as connection:
         assert connection.execute("DELETE FROM case_locks WHERE claim_id = 'c9'").rowcount == 0
-    assert "1 rows of case_events, 1 rows of case_locks" in forget(etl.job, "Ann O'Neil")
-    for table in ("case_events", "case_locks"):
+    assert "1 rows of case_events, 1 rows of case_locks, 1 rows of cases" in forget(etl.job, "Ann O'Neil")
+    for table in ("case_events", "case_locks", "cases"):
         assert etl.rows(f"SELECT claim_id FROM {table}") == [("c2",)]
 
 

@@ -66,6 +66,7 @@ MAY: dict[str, dict[Worker, Set[str]]] = {
     },
     "case_events": {"etl": {"SELECT", "DELETE"}},
     "case_locks": {"etl": {"SELECT", "DELETE"}},
+    "cases": {"etl": {"SELECT", "DELETE"}},
     "cohorts": {"drift": {"SELECT", "INSERT"}, "console": READ},
     "anomalies": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
     "unscorable_claims": {"etl": {"SELECT", "DELETE"}, "score": {"SELECT", "INSERT"}},
