@@ -34,7 +34,8 @@ from shared.settings import from_environment
 from tests.console.conftest import AS_OF, PASSWORD, Book
 from tests.factories import ROOT
 
-DECIDED, UNDONE = datetime(2024, 5, 6, tzinfo=UTC), datetime(2024, 5, 7, tzinfo=UTC)
+DECIDED, UNDONE = datetime(2024, 5, 6, 6, tzinfo=UTC), datetime(2024, 5, 6, 18, tzinfo=UTC)
+"""No claim happens in between: one that does keeps the past that it had, with the decision."""
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def read(book: Book, as_of: datetime) -> dict[str, Any]:
             "train: when": times,
             "train: claims with their past": snapshot.snapshot(job, found),
             "train: sources": snapshot.outcome_sources(job, found),
-            "drift: maturity": late.maturity,
+            "drift: maturity": late.maturity.known.tolist(),
             "drift: claims": late.claims if late.judged else None,
             "drift: associations": outcome_claims(job, standing, DECIDED - timedelta(days=365), AS_OF),
             "evaluate: trial": database.rows(tallies, arms | {"clock": as_of}),
