@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -200,3 +201,15 @@ def test_nobody_decides_as_another(line: Line) -> None:
     with pytest.raises(Exception, match="no investigator of that name"):
         line.rows("SELECT console_decide('mallory', 'c4', 'fraud', '', %s)", (AS_OF,))
     assert line.rows("SELECT 1 FROM decisions WHERE person = 'mallory'") == []
+
+
+def test_an_erasure_leaves_no_decision(line: Line, anna: TestClient) -> None:
+    """A decision about a claim that is being erased waits, and then there is no such claim."""
+    with psycopg.connect(line.place.url) as erasing, ThreadPoolExecutor(1) as thread:
+        erasing.execute("DELETE FROM motor.claims WHERE claim_id = 'c6'")
+        decided = thread.submit(decide, anna, "c6", "fraud")
+        with pytest.raises(TimeoutError):
+            decided.result(timeout=0.5)
+        erasing.commit()
+        assert decided.result(timeout=10) == 404
+    assert line.rows("SELECT 1 FROM outcomes WHERE claim_id = 'c6'") == []

@@ -124,6 +124,19 @@ def test_the_note(etl: Etl) -> None:
     assert "claim-7" not in held
 
 
+def test_decisions_of_the_console(etl: Etl) -> None:
+    """What was decided about their claims goes with its notes, one that was taken back too; others' stays."""
+    etl.load("a.csv", _claims(ANN, BOB))
+    etl.database.rows("INSERT INTO people (login, name, roles) VALUES ('eve', 'Eve', '{investigator}')")
+    for claim in ("c1", "c2"):
+        decide = "SELECT console_decide('eve', %s, 'fraud', 'spoke with Ann O''Neil', %s)"
+        etl.database.rows(decide, [claim, etl.job.as_of])
+        etl.database.rows("SELECT console_undo('eve', %s, %s)", [claim, etl.job.as_of])
+    assert "2 rows of decisions" in forget(etl.job, "Ann O'Neil")
+    for table in ("decisions", "outcomes"):
+        assert etl.rows(f"SELECT DISTINCT claim_id FROM {table}") == [("c2",)]
+
+
 def test_nothing_comes_back(etl: Etl) -> None:
     """Rows in another file, a changed or a rejected one are set aside without content, and break nothing."""
     content = _claims(ANN, BOB)
