@@ -106,6 +106,7 @@ down: ## remove what `make up` started (VOLUMES=1: and what it keeps)
 
 bench-images: images # the images as the code stands
 bench-drift: .venv-bench/bench.stamp
+bench-console bench: .venv/console.stamp
 
 release: .venv/dev.stamp ## build, push and deploy this commit to your AWS account: ENV=dev|staging|prod
 	@$(BIN)/python -m deploy.rollout provision --env "$${ENV:?names no environment; make release ENV=dev}"

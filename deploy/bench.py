@@ -17,10 +17,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.benchmarks import drift, etl, images, score, train
+from deploy.benchmarks import console, drift, etl, images, score, train
 from deploy.benchmarks.figure import Figure, MissingPartError
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "console": console.measure,
     "drift": drift.measure,
     "etl": etl.measure,
     "images": images.measure,
@@ -38,16 +39,16 @@ def main() -> None:
     names = asked or list(BENCHMARKS)
     if unknown := sorted(set(names) - BENCHMARKS.keys()):
         parser.error(f"no benchmark {', '.join(unknown)}; there is: {', '.join(BENCHMARKS)}")
-    console = Console()
+    terminal = Console()
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name in names:
         try:
-            with console.status(f"{name} ..."):
+            with terminal.status(f"{name} ..."):
                 figures = BENCHMARKS[name]()
         except MissingPartError as error:
             if asked:
                 sys.exit(f"{name}: {error}")
-            console.print(f"[bold]{name} was left out[/]: {error}", highlight=False)
+            terminal.print(f"[bold]{name} was left out[/]: {error}", highlight=False)
             continue
         report = {
             "name": name,
@@ -56,7 +57,7 @@ def main() -> None:
             "figures": [figure.record() for figure in figures],
         }
         (FOLDER / f"{name}.json").write_text(json.dumps(report, indent=2) + "\n")
-        console.print(_table(name, figures))
+        terminal.print(_table(name, figures))
 
 
 def _machine() -> str:

@@ -164,7 +164,13 @@ def _related(contract: Contract) -> str:
 
 
 def disclose(database: Database, contract: Contract) -> None:
-    """Let the functions disclose what this contract says; where they do already, this asks for no right but to look."""
+    """Let the functions disclose what this contract says; where they do already, this asks for no right but to look.
+
+    With them go those that look up the past of single claims.
+    """
+    from shared import lookup  # which asks by way of `shared.database`, and that by way of this module
+
+    lookup.install(database, contract)
     stored = database.rows(
         "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = to_regnamespace(%s)", [contract.name]
     )

@@ -221,8 +221,6 @@ class Database:
         return bool(may)
 
     def _prepare(self, contract: Contract) -> None:
-        from shared import lookup  # which asks by way of this module
-
         with self.transaction():
             self.rows("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [MIGRATION_LOCK])
             self._migrate("claimsight", "claimsight")
@@ -239,7 +237,6 @@ class Database:
             if problems:
                 raise ConfigError(*(f"contract {contract.name}: {problem}" for problem in problems))
             access.disclose(self, contract)
-            lookup.install(self, contract)
             self._grant(contract.name)
             access.admit(self, contract.name)
 

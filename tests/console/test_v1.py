@@ -11,7 +11,9 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from console.api.keys import list_keys, revoke_key
+from console.api.add_person import add_person
+from console.api.keys import create_key, list_keys, revoke_key
+from console.api.problems import ProblemError
 from console.api.settings import from_environment
 from tests.console.systems import Api, serving
 from tests.scored_factory import CONTRACT, Scored, fleet, scored
@@ -124,6 +126,18 @@ def test_keys(api: Api) -> None:
     assert api.call(revoke_key, api.app.state.store, listed["key_id"], "ada")
     assert not api.call(revoke_key, api.app.state.store, listed["key_id"], "ada")
     assert ending.get("/v1/model").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("system", "scopes", "status"),
+    [("ada", ["score"], 409), ("Claims Core", ["score"], 422), ("x", [], 422), ("x", ["everything"], 422)],
+)
+def test_keys_that_are_not_made(api: Api, system: str, scopes: list[Any], status: int) -> None:
+    """None bears the name of a person, a name that no log should hold, or scopes that there are not."""
+    api.call(add_person, api.app.state.store, "ada", "Ada", ["admin"], "a password for tests")
+    with pytest.raises(ProblemError) as refused:
+        api.call(create_key, api.app.state.store, system, scopes, "ada")
+    assert refused.value.status == status
 
 
 def test_the_database_itself_asks_for_the_key(api: Api, line: Scored) -> None:

@@ -37,8 +37,8 @@ async def compare(store: Store, scores: Scores, key: Key, ticket: int, moment: d
     for then, told in _by_moment(rows):
         claims = await scores.on_thread(partial(scoring.stored_rows, [row["claim"] for row in told], dtypes))
         usual = await scores.standing.usual_as_of(then)
-        full = await scores.past(claims, then, version, usual, [key] * len(told), "check")
-        again = await scores.on_thread(partial(scoring.score, full, live, contract))
+        past = await scores.past(claims, then, version, usual, [key] * len(told), "check")
+        again = await scores.on_thread(partial(scoring.score, claims, past, live, contract))
         differences += [
             abs(score.fraud_probability - row["fraud_probability"]) for score, row in zip(again, told, strict=True)
         ]

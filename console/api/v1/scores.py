@@ -19,7 +19,7 @@ from console.api.problems import ProblemError
 from console.api.settings import ConsoleSettings
 from console.api.store import Store
 from console.api.v1 import scoring
-from console.api.v1.scoring import Live, Score
+from console.api.v1.scoring import Live, Past, Score
 from console.api.v1.standing import Standing
 from shared.contract import Contract
 from shared.errors import ModelError
@@ -99,15 +99,15 @@ class Scores:
 
     async def past(
         self, claims: pl.DataFrame, moment: datetime, version: int, usual: Usual, keys: Sequence[Key], scope: Scope
-    ) -> pl.DataFrame:
-        """Add their past to claims; that they are scored is entered with it, or before it for the scope ``check``."""
+    ) -> list[Past]:
+        """Look up the past of claims; that they are scored is entered with it, or before it for the scope ``check``."""
         asked = scoring.asked(claims, self.contract, usual)
         found = await self._ask(asked, moment, version, keys, scope, entered=scope == "check")
         days = [row["at"].date() for row in found]
         if days != [event.date() for event in claims["event_time"]]:  # stored with an earlier event than is told now
             asked = scoring.asked(claims, self.contract, usual, days)
             found = await self._ask(asked, moment, version, keys, scope, entered=True)
-        return scoring.with_past(claims, self.contract, [row["past"] for row in found])
+        return [row["past"] for row in found]
 
     async def on_thread(self, work: Callable[[], Found]) -> Found:
         """Do something that needs the processor."""
@@ -157,7 +157,7 @@ class Scores:
             self._settings.now(),
             self.contract,
         )
-        cells = await self.on_thread(lambda: scoring.cells_of([waiting.row for waiting in batch], contract))
+        cells = scoring.cells_of([waiting.row for waiting in batch], contract)
         tables = {table: await self._reference(cells, table) for table in contract.reference}
         checked = await self.on_thread(partial(scoring.check, cells, contract, self._pseudonyms, tables, moment))
         for place, faults in checked.faults.items():
@@ -165,10 +165,9 @@ class Scores:
         if checked.claims.is_empty():
             return
         places = checked.claims["file_line"].to_list()
-        claims = await self.past(
-            checked.claims, moment, live.champion.version, usual, [batch[place].key for place in places], "score"
-        )
-        scores = await self.on_thread(partial(scoring.score, claims, live, contract))
+        claims, keys = checked.claims, [batch[place].key for place in places]
+        past = await self.past(claims, moment, live.champion.version, usual, keys, "score")
+        scores = await self.on_thread(partial(scoring.score, claims, past, live, contract))
         for place, scored in zip(places, scores, strict=True):
             if scored.unscorable:
                 _refuse(batch[place], f"the claim cannot be scored: {scored.unscorable}", [])

@@ -25,6 +25,7 @@ from shared.usual import Usual
 THREADS = 1
 """Of XGBoost: for a handful of claims, waking others takes longer than the work."""
 Fault = dict[str, str]
+Past = Sequence[float | None]
 
 
 @dataclass(frozen=True)
@@ -145,23 +146,23 @@ def asked(
     return found
 
 
-def with_past(claims: pl.DataFrame, contract: Contract, past: Sequence[Sequence[float | None]]) -> pl.DataFrame:
-    """Add the columns of :func:`shared.past.past_of`."""
-    columns = [
-        pl.Series(name, [row[place] for row in past], dtype=pl.Float64) for place, name in enumerate(past_of(contract))
-    ]
-    return claims.with_columns(columns)
+def score(claims: pl.DataFrame, past: Sequence[Past], live: Live, contract: Contract) -> list[Score]:
+    """Score claims that keep the contract.
 
-
-def score(claims: pl.DataFrame, live: Live, contract: Contract) -> list[Score]:
-    """Score claims that keep the contract, with their past.
+    Parameters
+    ----------
+    past : sequence of sequence of float
+        Of each claim, the columns of :func:`shared.past.past_of`.
 
     Raises
     ------
     ModelError
         The champion looks at what the contract lacks.
     """
-    known = live.model.known(claims)
+    columns = [
+        pl.Series(name, [row[place] for row in past], dtype=pl.Float64) for place, name in enumerate(past_of(contract))
+    ]
+    known = live.model.known(claims.with_columns(columns))
     probability = live.model.fraud_probability(known, THREADS)
     why = unscorable(known, probability)
     reasons = live.explainer.explain(claims, known, live.model.contributions(known, THREADS))
@@ -171,8 +172,15 @@ def score(claims: pl.DataFrame, live: Live, contract: Contract) -> list[Score]:
     ]
 
 
-def blank(contract: Contract) -> pl.DataFrame:
-    """One claim of which nothing is known, to find out whether a model can be used at all."""
-    dtypes: dict[str, DType] = {"claim_id": "text", "event_time": "datetime", **contract.stored, **past_of(contract)}
+def warm(live: Live, contract: Contract) -> None:
+    """Score one claim of which nothing is known, to find out whether a model can be used at all.
+
+    Raises
+    ------
+    ModelError
+        It cannot.
+    """
+    dtypes: dict[str, DType] = {"claim_id": "text", "event_time": "datetime", **contract.stored}
     schema = {name: POLARS_DTYPES[dtype] for name, dtype in dtypes.items()}
-    return pl.DataFrame({name: [None] for name in schema}, schema=schema)
+    blank = pl.DataFrame({name: [None] for name in schema}, schema=schema)
+    score(blank, [[None] * len(past_of(contract))], live, contract)

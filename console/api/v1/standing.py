@@ -10,7 +10,7 @@ from datetime import datetime
 from console.api.problems import ProblemError
 from console.api.settings import ConsoleSettings
 from console.api.store import Store
-from console.api.v1.scoring import Live, blank, score
+from console.api.v1.scoring import Live, warm
 from shared import peers
 from shared.champion import STANDING, Champion
 from shared.contract import Contract
@@ -98,7 +98,7 @@ class Standing:
     def _read(self, champion: Champion) -> Live:
         model = champion.model
         live = Live(champion, model, Explainer(model.features, self._contract, peers.load(champion.folder)))
-        score(blank(self._contract), live, self._contract)  # says whether it fits, and has the first claim not wait
+        warm(live, self._contract)  # says whether it fits, and has the first claim not wait
         return live
 
     async def _look_at_usual(self) -> None:
