@@ -17,7 +17,7 @@ from console.api.guard import LARGEST_BODY, Guard
 from console.api.oidc import TIMEOUT, Provider
 from console.api.passwords import Passwords
 from console.api.rates import Rates
-from console.api.routes import audit, claims, model, oidc, operations, people, session, worklist
+from console.api.routes import audit, claims, keys, model, oidc, operations, people, session, worklist
 from console.api.settings import WEB, ConsoleSettings
 from console.api.store import Store
 from console.api.v1 import app as v1
@@ -28,6 +28,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     session.router,
     oidc.router,
     people.router,
+    keys.router,
     worklist.router,
     claims.router,
     model.router,

@@ -35,6 +35,8 @@ class ConsoleSettings(Common):
         Requests that are taken of one key of the API, by each process.
     proxies : str
         Networks of the load balancers before it, with commas between them: those alone say whose a request is.
+    check_key : SecretStr or None
+        The key by which the check of a new console asks it to score known claims again; it is let in at the start.
     oidc_roles : Mapping
         Role by group of the identity provider.
     """
@@ -53,6 +55,7 @@ class ConsoleSettings(Common):
     oidc_roles: Mapping[str, Role] = GROUPS
     local_users: bool | None = None
     pseudonym_key: SecretStr | None = None
+    check_key: SecretStr | None = None
     api_rate: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,6}/(second|minute|hour)$")] = "100/second"
 
     @field_validator("public_url")

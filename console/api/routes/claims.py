@@ -116,6 +116,7 @@ async def decide(claim_id: ClaimId, given: Decision, person: Decider, request: R
         "SELECT console_decide(%s, %s, %s, %s, %s) AS decision_id",
         [person.login, claim_id, given.decision, given.note, request.app.state.settings.now()],
     )
+    request.app.state.worklist.changed()
     return _found(rows[0])
 
 
@@ -125,6 +126,7 @@ async def undo(claim_id: ClaimId, person: Decider, request: Request) -> dict[str
     rows = await store_of(request).rows(
         "SELECT console_undo(%s, %s, %s) AS decision_id", [person.login, claim_id, request.app.state.settings.now()]
     )
+    request.app.state.worklist.changed()
     return _found(rows[0])
 
 

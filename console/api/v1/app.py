@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psycopg
 from fastapi import FastAPI
+from psycopg_pool import PoolTimeout
 
 from console.api import problems
+from console.api.keys import let_in_check
 from console.api.settings import ConsoleSettings
 from console.api.store import Store
 from console.api.v1.document import describe
 from console.api.v1.routes import router_of
 from console.api.v1.scores import Scores
-from console.api.v1.standing import Standing
+from console.api.v1.standing import WARNING, Standing
 from console.api.v1.systems import Systems
 from shared.contract import Contract
+from shared.logs import log
 
 VERSION = "1.0.0"
 
@@ -43,5 +47,10 @@ async def serving(app: FastAPI, store: Store, settings: ConsoleSettings, contrac
     app.state.systems = Systems(store, settings.api_rate)
     standing = Standing(store, settings, contract)
     app.state.scores = Scores(store, standing, settings, contract)
+    if settings.check_key is not None:
+        try:
+            await let_in_check(store, settings.check_key.get_secret_value())
+        except (PoolTimeout, psycopg.Error) as error:  # the console may wait for its database; the check will not pass
+            log(WARNING, "the key of the check cannot be let in", reason=type(error).__name__)
     async with standing.watched(), app.state.scores.at_work():
         yield

@@ -20,16 +20,19 @@ MOST = 20
 
 
 class Check(BaseModel):
-    """What came of it; the difference is null where nothing could be compared."""
+    """What came of it: the difference is null where nothing could be compared, the model where none is promoted."""
 
     compared: int
     largest_difference: float | None
-    model_version: int
+    model_version: int | None
+    image_digest: str
 
 
-async def compare(store: Store, scores: Scores, key: Key, ticket: int, moment: datetime) -> Check:
+async def compare(store: Store, scores: Scores, key: Key, ticket: int, moment: datetime, image_digest: str) -> Check:
     """Score up to `MOST` claims as they were known when the champion scored them, and say by how much it differs."""
-    live, contract = scores.standing.live(), scores.contract
+    live, contract = scores.standing.champion(), scores.contract
+    if live is None:
+        return Check(compared=0, largest_difference=None, model_version=None, image_digest=image_digest)
     version = live.champion.version
     rows = await store.rows("SELECT * FROM api_check(%s, %s, %s, %s, %s)", [key.system, ticket, moment, version, MOST])
     dtypes: dict[str, DType] = {"claim_id": "text", "event_time": "datetime", **contract.stored}
@@ -42,7 +45,12 @@ async def compare(store: Store, scores: Scores, key: Key, ticket: int, moment: d
         differences += [
             abs(score.fraud_probability - row["fraud_probability"]) for score, row in zip(again, told, strict=True)
         ]
-    return Check(compared=len(differences), largest_difference=max(differences, default=None), model_version=version)
+    return Check(
+        compared=len(differences),
+        largest_difference=max(differences, default=None),
+        model_version=version,
+        image_digest=image_digest,
+    )
 
 
 def _by_moment(rows: list[dict[str, Any]]) -> Iterator[tuple[datetime, list[dict[str, Any]]]]:

@@ -272,7 +272,8 @@ async def model(request: Request, key: Annotated[Key, Depends(system("model"))])
 async def check(request: Request, key: Annotated[Key, Depends(system("check"))]) -> Check:
     """Up to 20 that the batch scored last, each as it was known then; for whoever rolls a new version out."""
     store = store_of(request)
-    return await compare(store, scores_of(request), key, await ticket(store, key, "check"), now(request))
+    digest = request.app.state.settings.image_digest
+    return await compare(store, scores_of(request), key, await ticket(store, key, "check"), now(request), digest)
 
 
 def decision_of(row: dict[str, Any]) -> dict[str, Any]:

@@ -64,9 +64,23 @@ class Standing:
         """
         if self._stop is not None:
             raise ProblemError(503, f"{self._stop.told(self._contract.name)}; try again when that is over")
-        if self._live is None:
-            why = self._failure or "no model has been promoted yet, so no claim can be scored"
-            raise ProblemError(503, why, headers={"Retry-After": "60"})
+        live = self.champion()
+        if live is None:
+            raise ProblemError(
+                503, "no model has been promoted yet, so no claim can be scored", headers={"Retry-After": "60"}
+            )
+        return live
+
+    def champion(self) -> Live | None:
+        """Give the champion that is ready, also while scoring is stopped; None where none was promoted yet.
+
+        Raises
+        ------
+        ProblemError
+            503: there is one, but it cannot be used.
+        """
+        if self._live is None and self._failure:
+            raise ProblemError(503, self._failure, headers={"Retry-After": "60"})
         return self._live
 
     async def usual_as_of(self, moment: datetime) -> Usual:

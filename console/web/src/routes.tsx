@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
 import { AuditPage } from "./pages/AuditPage";
 import { ClaimPage } from "./pages/claim/ClaimPage";
+import { Keys } from "./pages/Keys";
 import { ModelPage } from "./pages/model/ModelPage";
 import { OperationsPage } from "./pages/OperationsPage";
 import { People } from "./pages/People";
@@ -23,4 +24,5 @@ export const PAGES: Page[] = [
   { path: "/operations", label: "Operations", needs: "see_operations", element: <OperationsPage /> },
   { path: "/audit", label: "Audit", needs: "see_audit", element: <AuditPage /> },
   { path: "/admin", label: "People", needs: "manage", element: <People /> },
+  { path: "/keys", label: "Keys", needs: "manage", element: <Keys /> },
 ];

@@ -2,7 +2,7 @@ import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { Link } from "react-router";
 import { Trouble } from "../../parts/Trouble";
 import { type Alert, useCase } from "./alerts";
-import { standing } from "./words";
+import { CASE_WORK, standing } from "./words";
 
 type Step = "assign" | "snooze" | "escalate";
 const TITLES: Record<Step, string> = { assign: "Assign", snooze: "Snooze", escalate: "Escalate" };
@@ -21,7 +21,9 @@ export function CaseActions({ alert, names, login, onDone }: Props) {
   useEffect(() => act.reset(), [claim]);
   return (
     <section className="case-actions" aria-label={`Case ${claim}`}>
-      <Link to={`/claims/${encodeURIComponent(claim)}`}>{claim}</Link>
+      <Link to={`/claims/${encodeURIComponent(claim)}`} {...CASE_WORK}>
+        {claim}
+      </Link>
       <button
         type="button"
         disabled={sort === "others" || act.isPending}

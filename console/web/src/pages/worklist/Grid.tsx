@@ -3,7 +3,7 @@ import { type KeyboardEvent, memo, useEffect, useLayoutEffect, useRef, useState 
 import { Link } from "react-router";
 import { type Alert, useSight } from "./alerts";
 import { usePhone } from "./usePhone";
-import { day, inWords, share, standing, whole } from "./words";
+import { CASE_WORK, day, inWords, share, standing, whole } from "./words";
 
 const HEIGHTS = { row: 44, card: 148 };
 const OVERSCAN = 6;
@@ -155,7 +155,7 @@ const Row = memo(function Row({ index, start, alert, active, kind, inUnit, names
     >
       <th scope="row">
         {alert ? (
-          <Link to={`/claims/${encodeURIComponent(alert.claim_id)}`} tabIndex={-1}>
+          <Link to={`/claims/${encodeURIComponent(alert.claim_id)}`} {...CASE_WORK} tabIndex={-1}>
             {alert.claim_id}
           </Link>
         ) : (

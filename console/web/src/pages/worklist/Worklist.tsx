@@ -10,7 +10,7 @@ import { CaseActions } from "./CaseActions";
 import { Filters } from "./Filters";
 import { useFilter } from "./filter";
 import { Grid } from "./Grid";
-import { whole } from "./words";
+import { CASE_WORK, whole } from "./words";
 
 /** The row somebody was at, under which filter: there they go on when they come back from a claim. */
 let left = { key: "", row: 0 };
@@ -31,7 +31,7 @@ export function Worklist() {
     },
     [key],
   );
-  const open = useCallback((claim: string) => navigate(`/claims/${encodeURIComponent(claim)}`), [navigate]);
+  const open = useCallback((claim: string) => navigate(`/claims/${encodeURIComponent(claim)}`, CASE_WORK), [navigate]);
   const next = useMutation({
     mutationFn: () => ask<{ claim_id: string }>(`/api/cases/next?${filter}`, { method: "POST" }),
     onSuccess: ({ claim_id }) => open(claim_id),

@@ -30,3 +30,6 @@ export function standing(alert: Alert, login: string, names: Record<string, stri
   if (alert.assigned_to !== null) return { word: `Assigned to ${named(alert.assigned_to)}`, sort: "set" };
   return { word: "Free", sort: "free" };
 }
+
+/** What a claim is opened for that somebody comes upon here: it is kept beside their name. */
+export const CASE_WORK = { state: { purpose: "Case work" } };
