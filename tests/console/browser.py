@@ -1,8 +1,4 @@
-"""The console in a real Chromium: Debian's, driven by Playwright.
-
-A module that wants its fixtures says ``pytest_plugins = ["tests.console.browser"]``, and imports what it calls besides;
-so pytest is told that it comes too late for that: PYTEST_DONT_REWRITE.
-"""
+"""The console in a real Chromium: Debian's, driven by Playwright; the fixtures stand in ``conftest``."""
 
 from __future__ import annotations
 
@@ -46,7 +42,7 @@ class Place:
     address: str
     browser: Browser
     book: Book
-    _left: ExitStack = field(repr=False)
+    left: ExitStack = field(repr=False)
 
     def signed_in_page(
         self, *roles: str, login: str = "", width: int = DESKTOP, height: int = 800, dark: bool = False
@@ -54,7 +50,7 @@ class Place:
         """Open a browser of somebody with these roles, with cookies of its own; it shows their first page."""
         login = login or "-".join(roles)
         let_in(self.book, login, roles)
-        context = self._left.enter_context(
+        context = self.left.enter_context(
             self.browser.new_context(
                 base_url=self.address,
                 viewport={"width": width, "height": height},
@@ -90,9 +86,9 @@ def sideways(page: Page) -> int:
     return wider
 
 
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Open one browser for the session."""
+@contextmanager
+def opened() -> Iterator[Browser]:
+    """Open a browser, if there is one and pages to show."""
     if not CHROMIUM.exists():
         pytest.skip("no Chromium: apt-get install chromium")
     if not (WEB / "index.html").exists():
@@ -101,13 +97,6 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def place(book: Book, chromium: Browser) -> Iterator[Place]:
-    """Serve a module's book on a free port of loopback."""
-    with served(book) as address, ExitStack() as left:
-        yield Place(address, chromium, book, left)
 
 
 @contextmanager

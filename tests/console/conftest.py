@@ -7,16 +7,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 from argon2 import PasswordHasher
 from fastapi.testclient import TestClient
+from playwright.sync_api import Browser
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
@@ -32,6 +34,9 @@ from shared.contract import load
 from shared.database import Database
 from shared.grants import role
 from tests.factories import ROOT
+
+if TYPE_CHECKING:
+    from tests.console.browser import Place
 
 PASSWORD = "a password for tests"
 LOGIN = "test_console"
@@ -182,3 +187,21 @@ def sign_in(book: Book) -> Iterator[SignIn]:
             return client
 
         yield signed_in
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Open one browser for all tests: its driver has a loop of its own, and there can be but one."""
+    from tests.console.browser import opened
+
+    with opened() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def place(book: Book, chromium: Browser) -> Iterator[Place]:
+    """Serve a module's book on a free port of loopback."""
+    from tests.console.browser import Place, served
+
+    with served(book) as address, ExitStack() as left:
+        yield Place(address, chromium, book, left)

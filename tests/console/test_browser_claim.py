@@ -8,10 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.access_factory import SECRETS
-from tests.console.browser import DESKTOP, PHONE, Place, axe, chromium, place, sideways
+from tests.console.browser import DESKTOP, PHONE, Place, axe, sideways
 from tests.console.claim_line import Line, claim_line
-
-__all__ = ["chromium", "place"]
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +79,9 @@ def test_a_decision_by_keyboard_alone(place: Place, book: Line) -> None:
     to(page, "Open the claim")
     page.keyboard.press("Enter")
     page.get_by_role("heading", name="Decision").wait_for()
+    to(page, "Take the case")
+    page.keyboard.press("Enter")
+    page.get_by_role("radio", name="Fraud", exact=True).wait_for()
     to(page, "Fraud")
     page.keyboard.press("Space")
     page.keyboard.press("ArrowDown")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from console.api.app import create_app
 from console.api.settings import WEB
@@ -43,18 +43,6 @@ def address(book: Book, sign_in: SignIn) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         server.should_exit = True
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Start the browser."""
-    if not CHROMIUM.exists():
-        pytest.skip(f"no {CHROMIUM}; install Debian's chromium")
-    expect.set_options(timeout=30_000)  # beside other tests a page may be slow
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @contextmanager

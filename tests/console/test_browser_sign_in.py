@@ -16,7 +16,6 @@ from tests.console.browser import DESKTOP, PHONE, Place, axe, let_in, sideways
 from tests.console.conftest import PASSWORD, Book
 from tests.oidc_provider import CLIENT_ID, CLIENT_SECRET, OidcProvider, oidc_provider
 
-pytest_plugins = ["tests.console.browser"]
 NEW = "a garage and a phone"
 expect.set_options(timeout=20_000)
 

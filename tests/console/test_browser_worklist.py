@@ -10,8 +10,6 @@ from playwright.sync_api import Page, expect
 from tests.console.browser import PHONE, Place, axe, sideways
 from tests.console.conftest import Book
 
-pytest_plugins = ["tests.console.browser"]
-
 
 @pytest.fixture(autouse=True)
 def _nobody_works(book: Book) -> None:

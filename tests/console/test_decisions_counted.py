@@ -110,6 +110,7 @@ def test_a_decision_taken_back_was_never_made(book: Book, claims: list[str]) -> 
     before, between, after = (read(book, moment) for moment in moments)
     book.rows("INSERT INTO people (login, name, roles) VALUES ('eve', 'Eve', '{investigator}')")
     for claim, decision in zip(claims[:3], ("fraud", "not_fraud", "fraud"), strict=True):
+        book.rows("SELECT console_take('eve', %s)", [claim])
         book.rows("SELECT console_decide('eve', %s, %s, '', %s)", [claim, decision, DECIDED])
     assert set(differing(after, read(book, AS_OF))) >= {
         "train: how many", "train: when", "train: claims with their past", "train: sources", "drift: maturity",
@@ -129,6 +130,7 @@ def test_the_next_training_learns_from_decisions(book: Book, anna: TestClient, c
     """One that stands is among what is learnt from, told with its source; one that was taken back is not."""
     kept, undone = claims[3:]
     for claim in (kept, undone):
+        anna.post(f"/api/cases/{claim}/take")
         answer = anna.post(f"/api/claims/{claim}/decision", json={"decision": "fraud", "note": "a ring"})
         assert answer.status_code == 201, answer.text
     assert anna.post(f"/api/claims/{undone}/undo").status_code == 200

@@ -238,6 +238,7 @@ def test_a_release_is_checked(api: Api) -> None:
         "compared": 20,
         "largest_difference": 0.0,
         "model_version": 1,
+        "image_digest": "none",
     }
 
 
