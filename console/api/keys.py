@@ -46,7 +46,7 @@ async def create_key(store: Store, system: str, scopes: Sequence[Scope], by: str
     ProblemError
         409: a person has that login, for whom the log would take it. 422: no such name or scopes.
     """
-    if await store.rows("SELECT FROM people WHERE login = %s", [system]):
+    if await store.rows("SELECT 1 FROM people WHERE login = %s", [system]):
         raise ProblemError(409, "a person signs in by that name; give the system another")
     secret = PREFIX + secrets.token_urlsafe(32)
     try:
