@@ -52,6 +52,8 @@ host, port, key, bodies, rate, seconds = json.loads(sys.stdin.readline())
 HEAD = (f"POST /v1/score HTTP/1.1\\r\\nHost: {host}\\r\\nAuthorization: Bearer {key}\\r\\n"
         "Content-Type: application/json\\r\\nContent-Length: ")
 async def send(free, body):
+    while free and free[-1][0].at_eof():  # the server closes what has been idle
+        free.pop()[1].close()
     reader, writer = free.pop() if free else await asyncio.open_connection(host, port)
     writer.write(f"{HEAD}{len(body)}\\r\\n\\r\\n".encode() + body)
     head = (await reader.readuntil(b"\\r\\n\\r\\n")).decode().lower()

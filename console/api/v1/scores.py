@@ -50,7 +50,7 @@ class Scores:
 
     All that wait are taken together, at first one and under load more: a query of Polars or a call of XGBoost costs for
     twenty claims what it costs for one. What needs the processor is done by one thread of its own, so that requests are
-    taken in meanwhile; while one batch waits for the database, the next one is checked.
+    taken in meanwhile. One batch after the other: two at once share that thread, and each claim waits longer.
     """
 
     def __init__(self, store: Store, standing: Standing, settings: ConsoleSettings, contract: Contract) -> None:
@@ -63,12 +63,11 @@ class Scores:
     @asynccontextmanager
     async def at_work(self) -> AsyncIterator[None]:
         """Score what comes."""
-        workers = [asyncio.create_task(self._work()) for _ in range(2)]
+        worker = asyncio.create_task(self._work())
         try:
             yield
         finally:
-            for worker in workers:
-                worker.cancel()
+            worker.cancel()
             self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def score(self, key: Key, row: Row) -> dict[str, Any]:
