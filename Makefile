@@ -7,7 +7,7 @@ ASKED = $(if $($1),--$2 "$$$1")# value from the environment, where make puts it,
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE# each stage is a process: with its libraries compiled it starts in a third of the time
 .DELETE_ON_ERROR:
-.PHONY: help setup lock run console web discover simulate test test-unit test-property test-long check cost bench schema mlflow clean
+.PHONY: help setup lock run console web chromium discover simulate test test-unit test-property test-long check cost bench schema mlflow clean
 .PHONY: engine engine-stop images image up down run-docker audit test-container release rollback status
 .PHONY: up-aws down-aws test-aws-local
 
@@ -45,9 +45,12 @@ simulate: .venv/run.stamp ## generate a book of claims: OUT=folder CLAIMS= WEEKS
 		$(call ASKED,CLAIMS,claims) $(call ASKED,WEEKS,weeks) $(call ASKED,SEED,seed) \
 		$(call ASKED,PHOTOS,photos) $(call ASKED,DRIFT,drift)
 
-test: .venv/dev.stamp web ## run all tests and the examples in docstrings, WORKERS=2 at a time; those of the images where there is an engine or may be one
+test: .venv/dev.stamp web chromium ## run all tests and the examples in docstrings, WORKERS=2 at a time; those of the images where there is an engine or may be one
 	@BUILDKIT_PROGRESS=quiet $(MAKE) --no-print-directory images || [ -z "$$REQUIRE_CONTAINER" ]
 	@$(BIN)/python -m pytest -n $(WORKERS)
+
+chromium:
+	@sh deploy/local/chromium.sh || [ -z "$$REQUIRE_CONTAINER" ]
 
 test-unit: .venv/dev.stamp ## run the unit tests
 	@$(BIN)/python -m pytest tests/unit
@@ -106,6 +109,7 @@ down: ## remove what `make up` started (VOLUMES=1: and what it keeps)
 
 bench-images: images # the images as the code stands
 bench-drift: .venv-bench/bench.stamp
+bench-console bench: .venv/console.stamp
 bench-console bench: .venv/console.stamp
 
 release: .venv/dev.stamp ## build, push and deploy this commit to your AWS account: ENV=dev|staging|prod
