@@ -144,6 +144,12 @@ def _made(feature: Feature, dtype: pl.DataType) -> pl.Expr:
     return pl.when(number.is_finite()).then(number)
 
 
+@lru_cache(maxsize=10_000)
+def enum_of(levels: tuple[str, ...]) -> pl.Enum:
+    """Give the dtype of some levels; made once, since for a single claim making it costs as much as the cast."""
+    return pl.Enum(levels)
+
+
 @dataclass(frozen=True)
 class Bins:
     """Groups of a feature's values.
@@ -215,7 +221,7 @@ class Bins:
             A code from 0 to ``size - 1`` a value.
         """
         if column.dtype == pl.String:
-            places = column.cast(pl.Enum(self.levels), strict=False).to_physical().cast(pl.Int32) + FIRST_BIN
+            places = column.cast(enum_of(self.levels), strict=False).to_physical().cast(pl.Int32) + FIRST_BIN
             known = places.fill_null(UNSEEN).to_numpy()
             return np.where(column.is_null().to_numpy(), MISSING, known).astype(np.int32)
         numbers = column.fill_null(np.nan).to_numpy()

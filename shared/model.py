@@ -60,12 +60,14 @@ class Model:
         """Log odds of fraud, of shape (n,), rows as they came."""
         if known.is_empty():
             return np.empty(0)
-        mean = np.mean([part.margin(known, threads) for part in self.parts], axis=0)
+        return self._calibrated(np.mean([part.margin(known, threads) for part in self.parts], axis=0))
+
+    def _calibrated(self, mean: Floats) -> Floats:
         return np.asarray(self.calibration.slope * mean + self.calibration.intercept)
 
     def fraud_probability(self, known: pl.DataFrame, threads: int) -> Floats:
         """Probability of fraud, of shape (n,), from 0 to 1, rows as they came."""
-        return np.asarray(1 / (1 + np.exp(-self.margin(known, threads))))
+        return _probability(self.margin(known, threads))
 
     def score(self, claims: pl.DataFrame, threads: int) -> Floats:
         """Probability of fraud straight from claims; see :meth:`known` and :meth:`fraud_probability`."""
@@ -75,6 +77,18 @@ class Model:
         """Share of each feature in the log odds, of shape (n, features), less its share in an average claim's."""
         mean = np.mean([part.contributions(known, threads)[:, :-1] for part in self.parts], axis=0)
         return np.asarray(self.calibration.slope * mean)
+
+    def explained(self, known: pl.DataFrame, threads: int) -> tuple[Floats, Floats]:
+        """Probability and contributions of a few claims; see the two by themselves."""
+        told = [
+            part.explained(known, threads)
+            if isinstance(part, Trees)
+            else (part.margin(known, threads), part.contributions(known, threads))
+            for part in self.parts
+        ]
+        margins, shares = zip(*told, strict=True)
+        probability = _probability(self._calibrated(np.mean(margins, axis=0)))
+        return probability, self.calibration.slope * np.mean([share[:, :-1] for share in shares], axis=0)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and, for trees, ``trees-N.json`` beside it."""
@@ -97,6 +111,10 @@ class Model:
             "calibration": asdict(self.calibration),
         }
         (folder / "model.json").write_text(json.dumps(document, indent=1))
+
+
+def _probability(margin: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-margin)))
 
 
 def load(folder: Path) -> Model:

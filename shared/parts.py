@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shared.anomaly import Anomaly
-from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, Floats
+from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, Floats, enum_of
 from shared.profile import Profile
 
 if TYPE_CHECKING:
@@ -145,6 +145,16 @@ class Trees:
 
     def contributions(self, known: pl.DataFrame, threads: int) -> Floats:
         """Exact share of each feature in the log odds (TreeSHAP), shape (n, features + 1); the expected value last."""
+        return self._contributions(laid_out(known, self.levels), threads)
+
+    def explained(self, known: pl.DataFrame, threads: int) -> tuple[Floats, Floats]:
+        """Margin and contributions of a few claims, which are laid out once for both."""
+        rows = laid_out(known, self.levels)
+        self._booster.set_param({"nthread": threads})
+        margin = np.asarray(self._booster.inplace_predict(rows, predict_type="margin")).astype(float)
+        return margin, self._contributions(rows, threads)
+
+    def _contributions(self, laid: NDArray[np.float32], threads: int) -> Floats:
         import xgboost
 
         self._booster.set_param({"nthread": threads})
@@ -155,16 +165,18 @@ class Trees:
                 xgboost.DMatrix(rows, feature_types=types, enable_categorical=True, nthread=threads),
                 pred_contribs=True,
             )
-            for rows in np.split(laid_out(known, self.levels), range(EXPLAINED, known.height, EXPLAINED))
+            for rows in np.split(laid, range(EXPLAINED, len(laid), EXPLAINED))
         ]
         return np.concatenate(shares).astype(float)
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
         self._booster.set_param({"nthread": 1})
+        if threads == 1 or known.height < threads:
+            return self._margin(known).astype(float)
         # Each thread lays its own rows out: XGBoost's would wait for one that does so for all.
         with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(self._margin, known.iter_slices(max(1, -(-known.height // threads)))))
+            parts = list(pool.map(self._margin, known.iter_slices(-(-known.height // threads))))
         return np.concatenate(parts).astype(float)
 
     def _margin(self, known: pl.DataFrame) -> NDArray[np.float32]:
@@ -196,8 +208,8 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         or new, 1 none, from 2 on the levels.
     """
     columns = [
-        _laid_out(name, tuple(kept) if known.schema[name] == pl.String else None)
-        for name, kept in zip(known.columns, levels, strict=True)
+        _laid_out(name, tuple(kept) if dtype == pl.String else None)
+        for (name, dtype), kept in zip(known.schema.items(), levels, strict=True)
     ]
     # Column by column first: numpy turns that round faster than Polars writes rows.
     return np.ascontiguousarray(known.select(columns).to_numpy(order="fortran"))
@@ -209,6 +221,6 @@ def _laid_out(name: str, levels: tuple[str, ...] | None) -> pl.Expr:
     column = pl.col(name)
     if levels is None:
         return column.cast(pl.Float32).clip(-_LARGEST, _LARGEST).fill_null(UNKNOWN)
-    codes = column.cast(pl.Enum(levels), strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
+    codes = column.cast(enum_of(levels), strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
     unseen, missing = pl.lit(UNSEEN, pl.Float32), pl.lit(MISSING, pl.Float32)
     return codes.fill_null(pl.when(column.is_null()).then(missing).otherwise(unseen)).alias(name)

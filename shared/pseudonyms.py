@@ -8,6 +8,8 @@ import polars as pl
 
 DIGITS = 32
 """Of a pseudonym, in hexadecimal: 128 bits, so that no two of 10^15 values are likely to share one."""
+FEW = 100
+"""Values up to which it takes longer to look for different ones than to hash each."""
 
 
 class Pseudonyms:
@@ -32,6 +34,13 @@ class Pseudonyms:
         >>> Pseudonyms(b"secret").of(pl.Series(["K1", None, "K1"])).to_list()
         ['ce122f8014608b640bc78ca76e0b8daa', None, 'ce122f8014608b640bc78ca76e0b8daa']
         """
+        if values.len() <= FEW:
+            return pl.Series(
+                values.name, [None if value is None else self._of(value) for value in values], dtype=pl.String
+            )
         different = values.drop_nulls().unique()
-        made = pl.Series([hmac.digest(self._key, value.encode(), "sha256").hex()[:DIGITS] for value in different])
+        made = pl.Series(map(self._of, different), dtype=pl.String)
         return values.replace_strict(different, made, default=None, return_dtype=pl.String)
+
+    def _of(self, value: str) -> str:
+        return hmac.digest(self._key, value.encode(), "sha256").hex()[:DIGITS]

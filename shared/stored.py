@@ -22,7 +22,8 @@ def known_values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFr
     ModelError
         The claims lack a column of it.
     """
-    if missing := [source for source in sources(features) if source not in claims.columns]:
+    there = set(claims.columns)
+    if missing := [source for source in sources(features) if source not in there]:
         raise ModelError(f"the model looks at {', '.join(missing)}, which the contract lacks; train a new one")
     return values(claims, features)
 

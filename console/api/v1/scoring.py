@@ -163,9 +163,9 @@ def score(claims: pl.DataFrame, past: Sequence[Past], live: Live, contract: Cont
         pl.Series(name, [row[place] for row in past], dtype=pl.Float64) for place, name in enumerate(past_of(contract))
     ]
     known = live.model.known(claims.with_columns(columns))
-    probability = live.model.fraud_probability(known, THREADS)
+    probability, contributions = live.model.explained(known, THREADS)
     why = unscorable(known, probability)
-    reasons = live.explainer.explain(claims, known, live.model.contributions(known, THREADS))
+    reasons = live.explainer.explain(claims, known, contributions)
     return [
         Score(claim_id, value, value >= live.champion.threshold, json.loads(told), lacks)
         for claim_id, value, told, lacks in zip(claims["claim_id"], probability.tolist(), reasons, why, strict=True)
