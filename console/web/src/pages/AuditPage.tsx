@@ -25,7 +25,32 @@ type Page = { entries: Entry[]; next: number | null };
 const FILTERS = ["person", "action", "claim", "since", "until"] as const;
 type Filter = Partial<Record<(typeof FILTERS)[number], string>>;
 /** What the log can tell of; others may be typed in too. */
-const ACTIONS = ["worklist", "claim", "performance", "prediction_history", "score", "export", "rollback", "audit"];
+const ACTIONS = [
+  ...[
+    "worklist",
+    "claim",
+    "case_taken",
+    "case_decided",
+    "case_undone",
+    "case_assigned",
+    "case_snoozed",
+    "case_escalated",
+  ],
+  ...[
+    "api_score",
+    "api_alerts",
+    "api_decide",
+    "prediction_history",
+    "performance",
+    "score",
+    "export",
+    "rollback",
+    "audit",
+  ],
+  ...["signed_in", "person_added", "person_disabled", "roles_changed", "password_reset", "key_created", "key_revoked"],
+];
+/** Actions whose subject is somebody or something other than a claim. */
+const ADMINISTRATION = /^(signed_in|person_|roles_|password_|key_)/;
 /** Actions that decide about a model, and lead to its page. */
 const ABOUT_MODELS = new Set(["rollback", "score", "performance"]);
 
@@ -179,7 +204,7 @@ function Entries({ entries }: { entries: Entry[] }) {
 function Subject({ entry }: { entry: Entry }) {
   const { permissions } = useSession();
   if (entry.subject !== null) {
-    return permissions.includes("see_claims") ? (
+    return permissions.includes("see_claims") && !ADMINISTRATION.test(entry.action) ? (
       <Link to={`/claims/${encodeURIComponent(entry.subject)}`}>{entry.subject}</Link>
     ) : (
       entry.subject
