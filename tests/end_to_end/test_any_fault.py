@@ -33,7 +33,7 @@ from tests.postgres_relay import Moment, Relay, relay, through
 from tests.row_accounting import assert_exact, state
 from tests.s3 import S3, Fault, FaultyS3, faulty_s3
 
-CASES = int(os.environ.get("CLAIMSIGHT_FAULT_CASES", "20"))
+CASES = int(os.environ.get("CLAIMSIGHT_FAULT_CASES", "10"))
 FIRST = int(os.environ.get("CLAIMSIGHT_FAULT_SEED", "0"))
 STOP_SECONDS = 5
 DUE = -1
