@@ -34,7 +34,7 @@ def test_a_release_starts_train(cloud: Cloud) -> None:
     until(lambda: cloud.exit_codes("train", event="ReleaseDeployed") == [0])
     assert cloud.told() == []
     logins = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'claimsight%login' AND rolcanlogin"
-    assert cloud.one(logins) == len(STAGES) + 1
+    assert cloud.one(logins) == len(STAGES) + 2  # MLflow's server and the console
 
 
 def test_an_object_starts_etl_and_then_score(cloud: Cloud) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -118,6 +119,9 @@ def by_provider(bare: Book) -> Iterator[tuple[str, OidcProvider]]:
         server = uvicorn.Server(uvicorn.Config(create_app(settings), host="127.0.0.1", port=port, log_config=None))
         thread = threading.Thread(target=server.run)
         thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the console does not start"
+            time.sleep(0.02)
         yield address, provider
         server.should_exit = True
         thread.join()

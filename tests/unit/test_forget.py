@@ -129,6 +129,7 @@ def test_decisions_of_the_console(etl: Etl) -> None:
     etl.load("a.csv", _claims(ANN, BOB))
     etl.database.rows("INSERT INTO people (login, name, roles) VALUES ('eve', 'Eve', '{investigator}')")
     for claim in ("c1", "c2"):
+        etl.database.rows("SELECT console_take('eve', %s)", [claim])
         decide = "SELECT console_decide('eve', %s, 'fraud', 'spoke with Ann O''Neil', %s)"
         etl.database.rows(decide, [claim, etl.job.as_of])
         etl.database.rows("SELECT console_undo('eve', %s, %s)", [claim, etl.job.as_of])
