@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 EXPLAINED = 1000
 """Claims that are explained in one call."""
+LAID_OUT = 50_000
+"""Claims that are laid out at once."""
 _LARGEST = 1e30
 UNKNOWN = -2 * _LARGEST
 """An unknown number as trees see it: below all others. For one NaN, XGBoost would keep all columns as a sparse matrix,
@@ -211,8 +213,11 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         _laid_out(name, tuple(kept) if dtype == pl.String else None)
         for (name, dtype), kept in zip(known.schema.items(), levels, strict=True)
     ]
-    # Column by column first: numpy turns that round faster than Polars writes rows.
-    return np.ascontiguousarray(known.select(columns).to_numpy(order="fortran"))
+    # Column by column first: numpy turns that round faster than Polars writes rows. Some at a time, for memory's sake.
+    rows = np.empty((known.height, known.width), np.float32)
+    for start in range(0, known.height, LAID_OUT):
+        rows[start : start + LAID_OUT] = known[start : start + LAID_OUT].select(columns).to_numpy(order="fortran")
+    return rows
 
 
 @lru_cache(maxsize=10_000)
