@@ -78,6 +78,15 @@ CREATE FUNCTION {line}.is_investigator(person text) RETURNS boolean LANGUAGE sql
     )
 $$;
 
+CREATE FUNCTION {line}.must_investigate(person text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT {line}.is_investigator(must_investigate.person) THEN
+        RAISE EXCEPTION 'no investigator of that name uses the console' USING ERRCODE = '42501';
+    END IF;
+END
+$$;
+
 CREATE FUNCTION {line}.is_claim(claim_id text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM {line}.claims c WHERE c.claim_id = is_claim.claim_id AND c.superseded_at IS NULL)
 $$;
@@ -85,9 +94,8 @@ $$;
 CREATE FUNCTION {line}.check_case(person text, claim_id text, note text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF NOT {line}.is_investigator(check_case.person) THEN
-        RAISE EXCEPTION 'no investigator of that name uses the console' USING ERRCODE = '42501';
-    ELSIF NOT {line}.is_claim(check_case.claim_id) THEN
+    PERFORM {line}.must_investigate(check_case.person);
+    IF NOT {line}.is_claim(check_case.claim_id) THEN
         RAISE EXCEPTION 'there is no such claim' USING ERRCODE = 'P0002';
     ELSIF length(check_case.note) > 2000 THEN
         RAISE EXCEPTION 'a note has at most 2000 characters' USING ERRCODE = '22023';
@@ -154,9 +162,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     candidate text;
 BEGIN
-    IF NOT {line}.is_investigator(console_take_next.person) THEN
-        RAISE EXCEPTION 'no investigator of that name uses the console' USING ERRCODE = '42501';
-    END IF;
+    PERFORM {line}.must_investigate(console_take_next.person);
     FOREACH candidate IN ARRAY claim_ids LOOP
         IF {line}.is_claim(candidate) AND NOT {line}.is_decided(candidate, moment)
             AND {line}.hold_case(console_take_next.person, candidate) IS NOT NULL THEN
@@ -320,7 +326,8 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION {line}.is_decided, {line}.is_investigator, {line}.is_claim, {line}.note_case, {line}.check_case, {line}.refuse_held,
+REVOKE EXECUTE ON FUNCTION {line}.is_decided, {line}.is_investigator, {line}.must_investigate,
+    {line}.is_claim, {line}.note_case, {line}.check_case, {line}.refuse_held,
     {line}.hold_case, {line}.let_go, {line}.console_take, {line}.console_take_next, {line}.console_renew,
     {line}.console_release, {line}.console_assign, {line}.console_snooze, {line}.console_escalate, {line}.console_worklist,
     {line}.console_worklist_stamp, {line}.console_cases, {line}.console_read_worklist FROM PUBLIC;

@@ -100,15 +100,6 @@ BEGIN
 END
 $$;
 
-CREATE FUNCTION {line}.must_investigate(person text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF NOT {line}.is_investigator(must_investigate.person) THEN
-        RAISE EXCEPTION 'no investigator of that name uses the console' USING ERRCODE = '42501';
-    END IF;
-END
-$$;
-
 -- Null where there is no such claim.
 CREATE FUNCTION {line}.console_decide(person text, claim_id text, decision text, note text, moment timestamptz) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -363,6 +354,6 @@ END
 $$;
 
 REVOKE EXECUTE ON FUNCTION {line}.related_to, {line}.entity_values, {line}.case_holder, {line}.console_may_decide, {line}.held_still,
-    {line}.must_investigate, {line}.console_decide, {line}.standing_decision, {line}.console_undo, {line}.console_opened,
+    {line}.console_decide, {line}.standing_decision, {line}.console_undo, {line}.console_opened,
     {line}.person_named, {line}.deciding_for, {line}.place_in_week,
     {line}.console_claim, {line}.console_photo, {line}.console_related FROM PUBLIC;

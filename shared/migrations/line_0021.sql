@@ -1,9 +1,6 @@
 -- What other systems get through the API. The console has no right on claims: these work with their owner's rights, ask
 -- whether the key is good for it, and enter who was told what.
 
--- Who decided, where that was a person or a system of whom the console knows.
-ALTER TABLE {line}.outcomes ADD COLUMN IF NOT EXISTS actor text;
-
 -- The latest outcome of a claim before some moment, without a look at its row: the past of one claim takes hundreds of them.
 CREATE INDEX outcomes_known ON {line}.outcomes (claim_id, known_at, outcome_id) INCLUDE (is_fraud);
 
