@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from functools import cache
@@ -44,7 +44,7 @@ def reach(address: str) -> None:
 
 
 def grower(
-    address: str, rows: NDArray[np.float32], y: NDArray[np.float64], types: Sequence[str], threads: int, max_bin: int
+    address: str, rows: NDArray[np.float32], y: NDArray[np.float64], threads: int, max_bin: int
 ) -> Callable[[Mapping[str, Any], int], xgboost.Booster]:
     """Lay claims out on the cluster; what it gives grows trees on them. An engine of :class:`jobs.train.fit.Fitter`.
 
@@ -62,13 +62,7 @@ def grower(
         from xgboost import dask
 
         client = _client(address)
-        matrix = dask.DaskQuantileDMatrix(
-            client,
-            *_partitions(client, rows, y),
-            feature_types=list(types),
-            enable_categorical=True,
-            max_bin=max_bin,
-        )
+        matrix = dask.DaskQuantileDMatrix(client, *_partitions(client, rows, y), max_bin=max_bin)
 
     def grow(parameters: Mapping[str, Any], rounds: int) -> xgboost.Booster:
         with _told(address):

@@ -15,7 +15,7 @@ from shared.features import Feature, Floats
 from shared.parts import Logistic, Part, Trees, Unusual
 from shared.stored import known_values, read_model
 
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)

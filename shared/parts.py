@@ -121,7 +121,7 @@ class Unusual:
 
 @dataclass(frozen=True)
 class Trees:
-    """Trees of XGBoost on one column a feature: a number as it is, a category by the code of its level.
+    """Trees of XGBoost on one column of numbers a feature: a number as it is, a category by the code of its level.
 
     Attributes
     ----------
@@ -142,7 +142,7 @@ class Trees:
 
     def check(self, features: Sequence[Feature]) -> None:
         """Raise ValueError if the trees cannot be read, or are not for these features."""
-        if not len(features) == len(self.levels) or self._booster.feature_types != column_types(features):
+        if not len(features) == len(self.levels) == self._booster.num_features():
             raise ValueError("its trees do not fit its features")
 
     def contributions(self, known: pl.DataFrame, threads: int) -> Floats:
@@ -160,13 +160,9 @@ class Trees:
         import xgboost
 
         self._booster.set_param({"nthread": threads})
-        types = self._booster.feature_types
         # Some at a time: until XGBoost returns, nobody hears SIGTERM, and a claim costs it up to a millisecond.
         shares = [
-            self._booster.predict(
-                xgboost.DMatrix(rows, feature_types=types, enable_categorical=True, nthread=threads),
-                pred_contribs=True,
-            )
+            self._booster.predict(xgboost.DMatrix(rows, nthread=threads), pred_contribs=True)
             for rows in np.split(laid, range(EXPLAINED, len(laid), EXPLAINED))
         ]
         return np.concatenate(shares).astype(float)
@@ -186,11 +182,6 @@ class Trees:
 
 
 Part = Logistic | Unusual | Trees
-
-
-def column_types(features: Sequence[Feature]) -> list[str]:
-    """What XGBoost is told of each column: ``c``, a category, or ``q``, a quantity."""
-    return ["c" if feature.kind == "category" else "q" for feature in features]
 
 
 def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np.float32]:

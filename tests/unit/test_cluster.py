@@ -84,7 +84,7 @@ def test_a_worker_that_left_is_told_in_one_line() -> None:
     """A cluster that loses a worker with its rows after these were laid out is to be tried again."""
     with LocalCluster(**TWO) as it:
         rows, y = np.zeros((100, 1), dtype=np.float32), np.arange(100) % 2.0
-        grow = cluster.grower(it.scheduler_address, rows, y, ["q"], 1, 8)
+        grow = cluster.grower(it.scheduler_address, rows, y, 1, 8)
         it.scale(1)
         until(lambda: len(it.scheduler.workers) == 1)
         with pytest.raises(TransientError, match="lost one"):

@@ -8,13 +8,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from jobs.train import candidates, trials, yardsticks
+from jobs.train import candidates, fit, trials, yardsticks
 from jobs.train.candidates import CANDIDATES, Candidate
 from jobs.train.fit import Fitter
 from jobs.train.search import Search
 from jobs.train.search import search as search_claims
 from jobs.train.trials import Trial, choose
-from shared.features import Feature
+from shared.features import Feature, features_of, values
 from shared.metrics import roc_auc
 from tests import claims_factory
 from tests.claims_factory import ODD
@@ -52,6 +52,20 @@ def test_model_ranks_later_claims() -> None:
     assert {feature.name for feature in found.model.features} >= {"amount", ODD, "age"}
     assert roc_auc(later["is_fraud"].to_numpy().astype(float), found.model.score(later, 1)) > 0.75
     assert found.trials[found.chosen].mean >= max(trial.mean for trial in found.trials) - 0.05
+
+
+def test_some_claims_tell_the_bins_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bins that come from a part of the claims rank later claims as well, though that part lacks the extreme values."""
+    claims, later = claims_factory.claims(2001), claims_factory.claims(2500, seed=1)
+    claims = claims.with_columns(pl.when(pl.int_range(pl.len()) == 1).then(1e9).otherwise("amount").alias("amount"))
+    actual, y = (frame["is_fraud"].to_numpy().astype(float) for frame in (later, claims))
+    features = features_of(claims_factory.contract())
+    known = values(claims, features)
+    every = Fitter(features, known, y, 1, 0).fit(TREES)
+    monkeypatch.setattr(fit, "SKETCHED", 500)
+    some = Fitter(features, known, y, 1, 0).fit(TREES)
+    assert some != every
+    assert roc_auc(actual, some.score(later, 1)) > roc_auc(actual, every.score(later, 1)) - 0.01
 
 
 def test_shared_parts_are_those_fitted_alone() -> None:

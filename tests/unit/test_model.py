@@ -14,7 +14,7 @@ from jobs.train.fit import Fitter
 from shared.errors import ModelError
 from shared.features import features_of, values
 from shared.model import Model, load
-from shared.parts import Trees, column_types, laid_out
+from shared.parts import Trees, laid_out
 from tests import claims_factory
 from tests.claims_factory import ODD
 
@@ -67,9 +67,7 @@ def test_contributions_of_trees_are_those_of_xgboost() -> None:
 
     (trees,) = fitted(CANDIDATES[1]).parts
     assert isinstance(trees, Trees)
-    matrix = xgboost.DMatrix(
-        laid_out(KNOWN, trees.levels), feature_types=column_types(FEATURES), enable_categorical=True
-    )
+    matrix = xgboost.DMatrix(laid_out(KNOWN, trees.levels))
     own = xgboost.Booster(model_file=bytearray(trees.booster_json.encode())).predict(matrix, pred_contribs=True)
     shares = trees.contributions(KNOWN, 1)
     assert shares == pytest.approx(own, abs=1e-5)

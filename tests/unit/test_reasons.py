@@ -19,7 +19,7 @@ from shared.contract import load
 from shared.errors import ModelError
 from shared.features import Feature, features_of, values
 from shared.model import Calibration, Model
-from shared.parts import Logistic, Trees, column_types, laid_out
+from shared.parts import Logistic, Trees, laid_out
 from shared.past import past_of
 from shared.peers import LEAST_PEERS, PEERS, Peers, kind_of, unusual
 from shared.peers import load as load_peers
@@ -63,7 +63,7 @@ def test_contributions_are_exact(blend: Model) -> None:
         ]
     )
     booster = xgboost.Booster(model_file=bytearray(trees.booster_json.encode()))
-    rows = xgboost.DMatrix(laid_out(KNOWN, trees.levels), feature_types=column_types(FEATURES), enable_categorical=True)
+    rows = xgboost.DMatrix(laid_out(KNOWN, trees.levels))
     by_xgboost = booster.predict(rows, pred_contribs=True)
     found = blend.contributions(KNOWN, 1)
     assert found == pytest.approx(0.7 * (by_hand + by_xgboost[:, :-1]) / 2, abs=1e-9)
