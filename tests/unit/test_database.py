@@ -33,6 +33,8 @@ ROWS: list[tuple[Any, ...]] = [
     ("c3", None, None, None, None, None, None),
     ("c4", date(2024, 2, 29), -5e-324, "\\.", 0, datetime(9999, 12, 31, tzinfo=UTC), None),
     ("c5", date(2024, 2, 29), -0.0, "x\ry", 0, None, None),
+    ("c6", date(2024, 2, 29), 1.0, "\\N", 0, None, None),
+    ("c7", date(2024, 2, 29), 1.0, "\\n\\\\t\t\b\f\v\\", 0, None, None),
 ]
 
 
@@ -65,6 +67,17 @@ def test_one_column_of_nulls(database: Database) -> None:
     """A column of nothing but null keeps its rows."""
     query = "SELECT NULL::text AS note FROM generate_series(1, 3)"
     assert database.frame(query, {"note": "text"}).height == 3
+
+
+def test_what_text_may_hold(database: Database) -> None:
+    """Text is read as it is, whatever COPY writes for it: nothing, a null's own sign, quotes, ends of lines."""
+    texts = ["", None, "\\N", "\\\\N", '"', ",", "\n", "\r\n", "\t", "\\.", "a\\", "\\n", " ", "é\u2028"]
+    database.rows("CREATE TEMP TABLE texts (place bigint, text text)")
+    for place, text in enumerate(texts):
+        database.rows("INSERT INTO texts VALUES (%s, %s)", [place, text])
+        alone = database.frame(f"SELECT text FROM texts WHERE place = {place}", {"text": "text"})
+        assert alone["text"].to_list() == [text]
+    assert database.frame("SELECT text FROM texts ORDER BY place", {"text": "text"})["text"].to_list() == texts
 
 
 def test_many_rows(database: Database) -> None:
