@@ -110,6 +110,24 @@ def test_a_filter_shows_what_a_plain_computation_finds(
         assert facet(told, "week") == {str(week): count for week, count in Counter(wanted["week"]).items()}
 
 
+def test_each_alert_says_why(anna: TestClient, book: Book) -> None:
+    """The first reason that may be shown stands beside it; what was read once is not asked for again."""
+    rows = shown(anna)["rows"]
+    stored = book.rows(
+        "SELECT claim_id, in_words(shown_reasons(reasons)) AS words FROM predictions WHERE variant = 'champion' "
+        "AND claim_id = ANY (%s)",
+        [[row["claim_id"] for row in rows]],
+    )
+    assert {row["claim_id"]: row["reason"] for row in rows} == {
+        row["claim_id"]: row["words"] and row["words"][0] for row in stored
+    }
+    assert all(row["reason"] for row in rows if row["flagged"])
+    kept = "SELECT count(*) FROM access_log WHERE action = 'reasons_kept'"
+    before = book.rows(kept)
+    assert shown(anna, limit=50)["rows"][0]["reason"]
+    assert book.rows(kept) == before
+
+
 def test_facets_leave_out_their_own_part(anna: TestClient, alerts: pl.DataFrame) -> None:
     """Counts beside a choice tell what another choice would show."""
     told = shown(anna, kind="theft", sample="flagged")
