@@ -48,7 +48,7 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "console_access_log(text, bigint, text, text, text, timestamptz, timestamptz, bigint, integer)",
     "console_worklist(timestamptz)",
     "console_worklist_stamp()",
-    "console_first_reasons(text[], timestamptz)",
+    "console_why(text[], timestamptz)",
     "console_cases(timestamptz, bigint)",
     "console_read_worklist(text, bigint, jsonb, bigint)",
     "console_take(text, text)",

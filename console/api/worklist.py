@@ -105,13 +105,13 @@ class Worklist:
             return self._kept[0]
 
     async def reasons(self, claim_ids: Sequence[str]) -> Mapping[str, str | None]:
-        """Give the first reason of some alerts in words: read when they are first shown, and kept with the alerts."""
+        """Tell in words why some alerts stand on the list: read when first shown, and kept with the alerts."""
         read = self._read
         if read is None:
             return {}
         lacking = [claim_id for claim_id in claim_ids if claim_id not in read.reasons]
         if lacking:
-            found = await self._store.rows("SELECT * FROM console_first_reasons(%s, %s)", [lacking, read.as_of])
+            found = await self._store.rows("SELECT * FROM console_why(%s, %s)", [lacking, read.as_of])
             read.reasons.update(dict.fromkeys(lacking) | {row["claim_id"]: row["reason"] for row in found})
         return read.reasons
 

@@ -22,16 +22,19 @@ BEGIN
 END
 $$;
 
--- Of some alerts the first reason that may be shown, in words: kept beside the alerts, and entered as they are.
-CREATE FUNCTION {line}.console_first_reasons(claim_ids text[], moment timestamptz) RETURNS TABLE (claim_id text, reason text)
+-- Of some alerts the strongest reason for suspicion that may be shown, in words; of one without, the strongest. It is kept
+-- beside the alerts, and entered as they are.
+CREATE FUNCTION {line}.console_why(claim_ids text[], moment timestamptz) RETURNS TABLE (claim_id text, reason text)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    live CONSTANT integer := {line}.champion_as_of(console_first_reasons.moment);
+    live CONSTANT integer := {line}.champion_as_of(console_why.moment);
     kept bigint;
 BEGIN
-    RETURN QUERY SELECT p.claim_id, ({line}.in_words({line}.shown_reasons(p.reasons)))[1]
-    FROM unnest(console_first_reasons.claim_ids) AS wanted (claim_id)
-    CROSS JOIN LATERAL {line}.deciding_for(wanted.claim_id, live, console_first_reasons.moment) p
+    RETURN QUERY SELECT p.claim_id, coalesce(
+        ({line}.in_words(jsonb_path_query_array({line}.shown_reasons(p.reasons), '$[*] ? (@.direction == "raises")')))[1],
+        ({line}.in_words({line}.shown_reasons(p.reasons)))[1])
+    FROM unnest(console_why.claim_ids) AS wanted (claim_id)
+    CROSS JOIN LATERAL {line}.deciding_for(wanted.claim_id, live, console_why.moment) p
     WHERE p.flagged OR p.audited;
     GET DIAGNOSTICS kept = ROW_COUNT;
     INSERT INTO claimsight.access_log (line, action, model_version, purpose, detail)
@@ -53,5 +56,5 @@ BEGIN
 END
 $$;
 
-REVOKE EXECUTE ON FUNCTION {line}.console_case, {line}.console_first_reasons,
+REVOKE EXECUTE ON FUNCTION {line}.console_case, {line}.console_why,
     {line}.console_undo(text, text, timestamptz, bigint) FROM PUBLIC;

@@ -111,17 +111,15 @@ def test_a_filter_shows_what_a_plain_computation_finds(
 
 
 def test_each_alert_says_why(anna: TestClient, book: Book) -> None:
-    """The first reason that may be shown stands beside it; what was read once is not asked for again."""
+    """The strongest reason for suspicion that may be shown stands beside it; what was read once is not read again."""
     rows = shown(anna)["rows"]
     stored = book.rows(
-        "SELECT claim_id, in_words(shown_reasons(reasons)) AS words FROM predictions WHERE variant = 'champion' "
+        "SELECT claim_id, shown_reasons(reasons) AS told FROM predictions WHERE variant = 'champion' "
         "AND claim_id = ANY (%s)",
         [[row["claim_id"] for row in rows]],
     )
-    assert {row["claim_id"]: row["reason"] for row in rows} == {
-        row["claim_id"]: row["words"] and row["words"][0] for row in stored
-    }
-    assert all(row["reason"] for row in rows if row["flagged"])
+    told = {row["claim_id"]: sorted(row["told"], key=lambda reason: reason["direction"] == "lowers") for row in stored}
+    assert {row["claim_id"]: row["reason"] for row in rows} == {claim: why[0]["text"] for claim, why in told.items()}
     kept = "SELECT count(*) FROM access_log WHERE action = 'reasons_kept'"
     before = book.rows(kept)
     assert shown(anna, limit=50)["rows"][0]["reason"]
