@@ -121,6 +121,25 @@ def test_related_claims(anna: TestClient) -> None:
     assert (alone["claims"], [entity["shared"] for entity in alone["entities"]]) == ([], [False, False])
 
 
+def test_a_claim_is_read_without_a_look_at_all_others(anna: TestClient, book: Line) -> None:
+    """However many outcomes there are, a page reads those of its own claims."""
+    book.rows(
+        "INSERT INTO outcomes (claim_id, is_fraud, decided_at, known_at, source) "
+        "SELECT 'other ' || n, false, '2024-05-01', '2024-05-01', 'x' FROM generate_series(1, 10000) n"
+    )
+    book.rows("ANALYZE outcomes")
+    read_of = (
+        "SELECT sum(pg_stat_get_xact_tuples_returned(relation)) FROM (SELECT 'motor.outcomes'::regclass::oid UNION ALL "
+        "SELECT indexrelid FROM pg_index WHERE indrelid = 'motor.outcomes'::regclass) AS o (relation)"
+    )
+    opened = ticket(anna, "c1")
+    with psycopg.connect(book.console_url) as connection:
+        for function in ("console_claim", "console_related"):
+            connection.execute(f"SELECT motor.{function}('anna', %s, 'c1', now())", [opened])  # type: ignore[arg-type]
+        (count,) = connection.execute(read_of).fetchone() or (None,)  # type: ignore[arg-type]
+    assert 0 < int(count or 0) < 100
+
+
 def test_photos(anna: TestClient) -> None:
     """A photo is served as a picture that runs nothing, kept by the browser alone, and names claims that share it."""
     first, second = read(anna, "c1")["photos"]
