@@ -39,13 +39,21 @@ def total(page: Page) -> int:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, PHONE])
-def test_it_can_be_used_by_all(place: Place, width: int, dark: bool) -> None:
-    """Axe finds no serious fault, also in a dialog, and nothing is wider than the window."""
+def test_it_can_be_used_by_all(place: Place, book: Book, width: int, dark: bool) -> None:
+    """Axe finds no serious fault, also in a dialog, and nothing is too wide, however long a name is."""
+    book.rows(
+        "INSERT INTO people (login, name, roles) VALUES ('long', %s, '{investigator}') ON CONFLICT DO NOTHING",
+        ["Anna-Magdalena von der " + "Hohen" * 20],
+    )
     page = opened(place.signed_in_page("investigator", login="anna", width=width, dark=dark))
     assert axe(page) == []
     assert sideways(page) <= 0
     page.get_by_role("button", name="Escalate…").click()
     assert axe(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Assign…").click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.evaluate("shown => shown.scrollWidth - shown.clientWidth") == 0
 
 
 def test_filters_stand_in_the_address(place: Place) -> None:

@@ -200,7 +200,12 @@ function Entries({ entries }: { entries: Entry[] }) {
         {
           name: "Entry",
           kind: "number",
-          cell: (entry) => (entry.asked === null ? entry.entry_id : `${entry.entry_id}, shown for ${entry.asked}`),
+          cell: (entry) => (
+            <>
+              {entry.entry_id}
+              {entry.asked !== null && <div className="soft">shown for {entry.asked}</div>}
+            </>
+          ),
         },
       ]}
     />

@@ -19,7 +19,7 @@ type Listed = { keys: Key[]; scopes: string[] };
 
 const MEANING: Record<string, string> = {
   score: "score a claim",
-  check: "score a claim to check a release, without a trace in the worklist",
+  check: "check a release: score known claims once more",
   alerts: "fetch alerts",
   decisions: "send and fetch decisions",
   model: "ask what the champion is",

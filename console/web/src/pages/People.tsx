@@ -189,7 +189,15 @@ function Newcomer({ hand }: { hand: (handed: HandedOver) => void }) {
         </label>
         <label htmlFor={ids.login}>
           Login
-          <input id={ids.login} name="login" autoComplete="off" autoCapitalize="none" required pattern="\S{1,128}" />
+          <input
+            id={ids.login}
+            name="login"
+            autoComplete="off"
+            autoCapitalize="none"
+            required
+            pattern="\S{1,128}"
+            title="Without blanks"
+          />
         </label>
         <RoleBoxes label="Roles" roles={[]} />
         <button type="submit" className="primary" disabled={add.isPending}>
