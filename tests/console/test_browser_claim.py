@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.access_factory import SECRETS
-from tests.console.browser import DESKTOP, PHONE, Place, axe, sideways
+from tests.console.browser import DESKTOP, PHONE, Place, axe, let_in, sideways
 from tests.console.claim_line import Line, claim_line
 from tests.console.conftest import PASSWORD
 
@@ -132,7 +132,7 @@ def test_from_a_related_claim(place: Place, book: Line) -> None:
 
 
 def test_a_hasty_hand(place: Place, book: Line) -> None:
-    """A double click does a thing once, a session that ends takes no note with it, and any id has a page."""
+    """A double click does a thing once, a session that ends takes no note with it, and leaves no purpose to others."""
     book.rows("UPDATE claims SET claim_id = '2024/7' WHERE claim_id = 'c6'")
     page = opened(place, "2024%2F7", login="eve")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Claim 2024/7")
@@ -151,6 +151,13 @@ def test_a_hasty_hand(place: Place, book: Line) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_label("Note")).to_have_value("all in order")
+    let_in(book, "fred", ["investigator"])
+    page.get_by_role("button", name="Sign out").click()
+    page.go_back()
+    page.get_by_label("Login").fill("fred")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Purpose").wait_for()  # the one that eve said is not his
 
 
 def test_whoever_may_not_decide(place: Place) -> None:

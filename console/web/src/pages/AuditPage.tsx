@@ -186,7 +186,14 @@ function Entries({ entries }: { entries: Entry[] }) {
       rows={entries}
       keyOf={(entry) => entry.entry_id}
       columns={[
-        { name: "When (UTC)", cell: (entry) => <time>{`${entry.at.slice(0, 10)} ${entry.at.slice(11, 19)}`}</time> },
+        {
+          name: "When (UTC)",
+          cell: (entry) => (
+            <>
+              <time>{entry.at.slice(0, 10)}</time> <time>{entry.at.slice(11, 19)}</time>
+            </>
+          ),
+        },
         {
           name: "Who",
           cell: (entry) => (

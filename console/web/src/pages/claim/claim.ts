@@ -89,7 +89,7 @@ export const VERDICTS: Record<Verdict, string> = {
 };
 
 /** What somebody wants to see claims for, and from which list they come: it goes with the links from one to another. */
-export type Trail = { purpose: string; list?: string };
+export type Trail = { purpose: string; by: string; list: string };
 
 const MINUTE = 60_000;
 

@@ -21,7 +21,7 @@ export function CaseActions({ alert, list, names, login, onDone }: Props) {
   useEffect(() => act.reset(), [claim]);
   return (
     <section className="case-actions" aria-label={`Case ${claim}`}>
-      <Link to={`/claims/${encodeURIComponent(claim)}`} {...caseWork(list)}>
+      <Link to={`/claims/${encodeURIComponent(claim)}`} {...caseWork(list, login)}>
         {claim}
       </Link>
       <button

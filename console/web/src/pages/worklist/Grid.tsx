@@ -162,7 +162,7 @@ const Row = memo(function Row({ index, start, alert, active, kind, inUnit, list,
     >
       <th scope="row">
         {alert ? (
-          <Link to={`/claims/${encodeURIComponent(alert.claim_id)}`} {...caseWork(list)} tabIndex={-1}>
+          <Link to={`/claims/${encodeURIComponent(alert.claim_id)}`} {...caseWork(list, login)} tabIndex={-1}>
             {alert.claim_id}
           </Link>
         ) : (

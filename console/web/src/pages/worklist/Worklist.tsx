@@ -31,8 +31,8 @@ export function Worklist() {
     [key],
   );
   const open = useCallback(
-    (claim: string) => navigate(`/claims/${encodeURIComponent(claim)}`, caseWork(key)),
-    [navigate, key],
+    (claim: string) => navigate(`/claims/${encodeURIComponent(claim)}`, caseWork(key, login)),
+    [navigate, key, login],
   );
   const next = useNextCase(key);
   const mayDecide = permissions.includes("decide");

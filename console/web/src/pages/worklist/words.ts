@@ -1,4 +1,5 @@
 import { moment } from "../../parts/words";
+import type { Trail } from "../claim/claim";
 import type { Alert } from "./alerts";
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
@@ -33,5 +34,5 @@ export function standing(alert: Alert, login: string, names: Record<string, stri
 /** Why an alert stands here, without what goes without saying. */
 export const why = (reason: string | null) => reason?.replace(", which raises the fraud probability.", "") ?? "";
 
-/** What a claim is opened for that somebody comes upon here, which is kept beside their name, and from which list. */
-export const caseWork = (list: string) => ({ state: { purpose: "Case work", list } });
+/** What a claim is opened for that somebody comes upon here, by whom, and from which list. */
+export const caseWork = (list: string, by: string): { state: Trail } => ({ state: { purpose: "Case work", by, list } });
