@@ -48,6 +48,7 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "console_access_log(text, bigint, text, text, text, timestamptz, timestamptz, bigint, integer)",
     "console_worklist(timestamptz)",
     "console_worklist_stamp()",
+    "console_why(text[], timestamptz)",
     "console_cases(timestamptz, bigint)",
     "console_read_worklist(text, bigint, jsonb, bigint)",
     "console_take(text, text)",
@@ -61,7 +62,8 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "console_photo(text, bigint, text, text, boolean, timestamptz)",
     "console_related(text, bigint, text, timestamptz)",
     "console_decide(text, text, text, text, timestamptz)",
-    "console_undo(text, text, timestamptz)",
+    "console_undo(text, text, timestamptz, bigint)",
+    "console_case(text, bigint, text)",
 )
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
 SHARED_CALLS: tuple[str, ...] = ("console_note(text, text, text, text, jsonb)",)

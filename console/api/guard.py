@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.api import problems
+from console.api.segments import routed
 from shared.logs import log
 
 INFO, ERROR = 20, 40
@@ -55,6 +56,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         begun, status = time.perf_counter(), 0
+        scope["path"] = routed(scope["raw_path"])
         headers = self._headers
         if scope["path"].startswith(("/api/", "/v1/")):
             headers = headers | {"Cache-Control": "no-store"}

@@ -16,6 +16,15 @@ from starlette.exceptions import HTTPException
 from shared.logs import log
 
 ERROR = 40
+MISTAKES: Mapping[str, str] = {
+    "missing": "is missing",
+    "too_short": "needs at least {min_length}",
+    "string_too_short": "has fewer than {min_length} characters",
+    "string_too_long": "has more than {max_length} characters",
+    "string_pattern_mismatch": "is empty, or holds a character that it may not",
+    "literal_error": "is none of {expected}",
+}
+"""What is wrong in words for people, by what pydantic calls it; what it says of the rest will do."""
 
 
 class ProblemError(Exception):
@@ -65,7 +74,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Without what was given: it may be a person's.
-        told = [{"field": ".".join(map(str, item["loc"][1:])), "message": item["msg"]} for item in error.errors()]
+        told = [{"field": ".".join(map(str, item["loc"][1:])), "message": mistake(item)} for item in error.errors()]
         return answer(422, "what was sent is not as it should be", told)
 
     @app.exception_handler(psycopg.errors.RaiseException)
@@ -87,6 +96,18 @@ def install(app: FastAPI) -> None:
     async def _unreachable(_: Request, error: Exception) -> JSONResponse:
         log(ERROR, "the database does not answer", reason=type(error).__name__)
         return answer(503, "the database does not answer; try again in a moment", headers={"Retry-After": "5"})
+
+
+def mistake(found: Mapping[str, Any]) -> str:
+    """Say what is wrong with a field, without what was given.
+
+    >>> mistake({"type": "too_short", "msg": "Frozenset should have ...", "ctx": {"min_length": 1}})
+    'needs at least 1'
+    >>> mistake({"type": "int_type", "msg": "Input should be a valid integer"})
+    'Input should be a valid integer'
+    """
+    words = MISTAKES.get(found["type"])
+    return str(found["msg"]) if words is None else words.format_map(found.get("ctx", {}))
 
 
 def _said(error: psycopg.Error) -> str:

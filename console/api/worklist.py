@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import io
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import polars as pl
@@ -61,6 +61,7 @@ class _Read:
     last_outcome: int
     as_of: datetime
     at: float
+    reasons: dict[str, str | None] = field(default_factory=dict)
 
 
 class Worklist:
@@ -102,6 +103,17 @@ class Worklist:
             if self._kept is None or now - self._kept[1] > FRESH_SECONDS or self._kept[2] != changes:
                 self._kept = (await self._follow(), now, changes)
             return self._kept[0]
+
+    async def reasons(self, claim_ids: Sequence[str]) -> Mapping[str, str | None]:
+        """Tell in words why some alerts stand on the list: read when first shown, and kept with the alerts."""
+        read = self._read
+        if read is None:
+            return {}
+        lacking = [claim_id for claim_id in claim_ids if claim_id not in read.reasons]
+        if lacking:
+            found = await self._store.rows("SELECT * FROM console_why(%s, %s)", [lacking, read.as_of])
+            read.reasons.update(dict.fromkeys(lacking) | {row["claim_id"]: row["reason"] for row in found})
+        return read.reasons
 
     async def _follow(self) -> Kept:
         """Ask what became of the cases, and whether the alerts are still the same."""

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.access_factory import SECRETS
-from tests.console.browser import DESKTOP, PHONE, Place, axe, sideways
+from tests.console.browser import DESKTOP, PHONE, Place, axe, let_in, sideways
 from tests.console.claim_line import Line, claim_line
+from tests.console.conftest import PASSWORD
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,35 @@ def test_from_a_related_claim(place: Place, book: Line) -> None:
     expect(page.get_by_text("Outcome from investigation: fraud.")).to_be_visible()
     (entry,) = book.rows("SELECT DISTINCT purpose FROM access_log WHERE subject = 'c2' AND person = 'anna'")
     assert entry["purpose"] == "Complaint of a customer: file 4711"
+
+
+def test_a_hasty_hand(place: Place, book: Line) -> None:
+    """A double click does a thing once, a session that ends takes no note with it, and leaves no purpose to others."""
+    book.rows("UPDATE claims SET claim_id = '2024/7' WHERE claim_id = 'c6'")
+    page = opened(place, "2024%2F7", login="eve")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Claim 2024/7")
+    page.get_by_role("button", name="Take the case").dblclick()
+    page.get_by_role("radio", name="More information needed").check()
+    page.get_by_role("button", name="Decide", exact=True).dblclick()
+    expect(page.get_by_text("You decided: more information needed.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert len(book.rows("SELECT 1 FROM decisions WHERE person = 'eve'")) == 1
+    page.get_by_role("radio", name="Not fraud").check()
+    page.get_by_label("Note").fill("all in order")
+    book.rows("DELETE FROM sessions")
+    page.get_by_role("button", name="Decide", exact=True).click()
+    expect(page.get_by_text("Your session has ended.")).to_be_visible()
+    page.get_by_label("Login").fill("eve")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("Note")).to_have_value("all in order")
+    let_in(book, "fred", ["investigator"])
+    page.get_by_role("button", name="Sign out").click()
+    page.go_back()
+    page.get_by_label("Login").fill("fred")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_label("Purpose").wait_for()  # the one that eve said is not his
 
 
 def test_whoever_may_not_decide(place: Place) -> None:

@@ -160,6 +160,12 @@ def test_the_log_is_filtered_by_address(chromium: Browser, address: str) -> None
         expect(page.get_by_label("Action")).to_have_value("score")
         rows = page.get_by_role("table", name="Entries of the log").get_by_role("row")
         expect(rows.nth(1)).to_contain_text("scores claims")
+        page.get_by_label("Action").fill("Signed in")  # as the page itself has it
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/audit?action=signed_in")
+        expect(rows.nth(1)).to_contain_text("signed in")
+        page.go_back()
+        expect(rows.nth(1)).to_contain_text("scores claims")
         page.get_by_label("What the file is for").fill("yearly review")
         with page.expect_download() as download:
             page.get_by_role("button", name="Export as CSV").click()
@@ -186,5 +192,7 @@ def test_going_back_by_keyboard(chromium: Browser, address: str, book: Book) -> 
         expect(page.get_by_text(f"Model {OLDER} is the champion now.")).to_be_visible()
         expect(page.locator(".card", has_text="Champion").first).to_contain_text(f"Model {OLDER}")
         expect(page.get_by_role("table", name="Which model was live")).to_contain_text("flags every hail claim")
+        expect(page.get_by_text("There was no champion before")).to_be_visible()
+        expect(page.get_by_text(f"Model {OLDER} is the champion now.")).to_be_visible()
     (entry,) = book.rows("SELECT actor, reason FROM model_history WHERE action = 'rollback'")
     assert entry == {"actor": "everyone", "reason": "flags every hail claim"}

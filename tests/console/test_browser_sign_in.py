@@ -88,7 +88,7 @@ def test_pages_for_everybody(place: Place, width: int, dark: bool) -> None:
     page = place.signed_in_page(
         "admin", "investigator", "data_scientist", "auditor", login="dan", width=width, dark=dark
     )
-    let_in(place.book, "fay", ["auditor"])
+    let_in(place.book, "fay" + "ofthelongname" * 6, ["auditor"])
     for path, title in (("/account", "Your account"), ("/admin", "People")):
         page.goto(path)
         expect(page.get_by_role("heading", name=title)).to_be_visible()

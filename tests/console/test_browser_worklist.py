@@ -39,13 +39,21 @@ def total(page: Page) -> int:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, PHONE])
-def test_it_can_be_used_by_all(place: Place, width: int, dark: bool) -> None:
-    """Axe finds no serious fault, also in a dialog, and nothing is wider than the window."""
+def test_it_can_be_used_by_all(place: Place, book: Book, width: int, dark: bool) -> None:
+    """Axe finds no serious fault, also in a dialog, and nothing is too wide, however long a name is."""
+    book.rows(
+        "INSERT INTO people (login, name, roles) VALUES ('long', %s, '{investigator}') ON CONFLICT DO NOTHING",
+        ["Anna-Magdalena von der " + "Hohen" * 20],
+    )
     page = opened(place.signed_in_page("investigator", login="anna", width=width, dark=dark))
     assert axe(page) == []
     assert sideways(page) <= 0
     page.get_by_role("button", name="Escalate…").click()
     assert axe(page) == []
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Assign…").click()
+    dialog = page.get_by_role("dialog")
+    assert dialog.evaluate("shown => shown.scrollWidth - shown.clientWidth") == 0
 
 
 def test_filters_stand_in_the_address(place: Place) -> None:
@@ -90,6 +98,10 @@ def test_by_keyboard_alone(place: Place) -> None:
     page.go_back()
     expect(page.locator(f"#alert-{last}").get_by_role("link")).to_be_in_viewport()
     assert active(page) == f"alert-{last}"
+    page.get_by_role("button", name="Take", exact=True).click()
+    expect(page.locator(f"#alert-{last}")).to_contain_text("You hold it until")
+    page.get_by_role("grid").press("Enter")
+    expect(page.get_by_text("You have taken this case")).to_be_visible()
 
 
 def test_only_rows_in_sight_are_there(place: Place) -> None:
@@ -123,9 +135,10 @@ def test_two_browsers_never_get_the_same(place: Place, book: Book) -> None:
 
 
 def test_a_case_is_assigned_snoozed_and_escalated(place: Place) -> None:
-    """From the list, on a phone, by the dialogs; what another person holds cannot be touched."""
+    """From the list, on a phone, by the dialogs; the claim tells of it, and leads back to the same list."""
     place.signed_in_page("investigator", login="ben")
-    page = opened(place.signed_in_page("investigator", login="anna", width=PHONE))
+    page = opened(place.signed_in_page("investigator", login="anna", width=PHONE), "?kind=collision")
+    expect(page.locator("#alert-0 .why")).to_contain_text(re.compile(r"\w+ "))
     page.get_by_role("button", name="Assign…").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("To").select_option("Ben")
@@ -140,6 +153,12 @@ def test_a_case_is_assigned_snoozed_and_escalated(place: Place) -> None:
     dialog.get_by_label("Why").fill("known ring")
     dialog.get_by_role("button", name="Escalate", exact=True).click()
     expect(page.locator("#alert-1")).to_contain_text("Escalated")
+    page.locator("#alert-1").get_by_role("link").click()
+    expect(page.get_by_role("region", name="Case")).to_contain_text("It is escalated: known ring")
+    expect(page.get_by_text("Anna snoozed the case until")).to_be_visible()
+    assert sideways(page) <= 0
+    page.get_by_role("link", name="Back to the worklist").click()
+    expect(page).to_have_url(re.compile(r"/worklist\?kind=collision$"))
 
 
 def test_an_auditor_sees_and_cannot_take(place: Place) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -120,6 +121,25 @@ def test_related_claims(anna: TestClient) -> None:
     assert (alone["claims"], [entity["shared"] for entity in alone["entities"]]) == ([], [False, False])
 
 
+def test_a_claim_is_read_without_a_look_at_all_others(anna: TestClient, book: Line) -> None:
+    """However many outcomes there are, a page reads those of its own claims."""
+    book.rows(
+        "INSERT INTO outcomes (claim_id, is_fraud, decided_at, known_at, source) "
+        "SELECT 'other ' || n, false, '2024-05-01', '2024-05-01', 'x' FROM generate_series(1, 10000) n"
+    )
+    book.rows("ANALYZE outcomes")
+    read_of = (
+        "SELECT sum(pg_stat_get_xact_tuples_returned(relation)) FROM (SELECT 'motor.outcomes'::regclass::oid UNION ALL "
+        "SELECT indexrelid FROM pg_index WHERE indrelid = 'motor.outcomes'::regclass) AS o (relation)"
+    )
+    opened = ticket(anna, "c1")
+    with psycopg.connect(book.console_url) as connection:
+        for function in ("console_claim", "console_related"):
+            connection.execute(f"SELECT motor.{function}('anna', %s, 'c1', now())", [opened])  # type: ignore[arg-type]
+        (count,) = connection.execute(read_of).fetchone() or (None,)  # type: ignore[arg-type]
+    assert 0 < int(count or 0) < 100
+
+
 def test_photos(anna: TestClient) -> None:
     """A photo is served as a picture that runs nothing, kept by the browser alone, and names claims that share it."""
     first, second = read(anna, "c1")["photos"]
@@ -202,6 +222,52 @@ def test_a_claim_that_was_withdrawn(anna: TestClient, book: Line) -> None:
     assert told["withdrawn_at"].startswith("2024-06-01")
     assert told["facts"]
     book.rows("UPDATE claims SET superseded_at = NULL WHERE claim_id = 'c6'")
+
+
+def test_what_became_of_the_case(anna: TestClient, sign_in: SignIn) -> None:
+    """Who assigned, snoozed or passed it on, to whom, until when and why; a note of blanks says nothing."""
+    sign_in("investigator", login="bob")
+    stands = {"assigned_to": None, "snoozed_until": None, "escalated": False, "steps": []}
+    assert read(anna, "c4")["case"] == stands
+    assert anna.post("/api/cases/c4/escalate", json={"note": "\u2003\t"}).status_code == 422
+    assert anna.post("/api/cases/c4/assign", json={"to": "bob", "note": "knows the garage"}).status_code == 204
+    assert anna.post("/api/cases/c4/escalate", json={"note": "a ring?"}).status_code == 204
+    told = read(anna, "c4")["case"]
+    assert (told["assigned_to"], told["snoozed_until"], told["escalated"]) == ("Bob", None, True)
+    assert [[step[name] for name in ("by", "action", "to", "note")] for step in told["steps"]] == [
+        ["Anna", "assigned", "Bob", "knows the garage"],
+        ["Anna", "escalated", None, "a ring?"],
+    ]
+    until = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    assert anna.post("/api/cases/c4/snooze", json={"until": until}).status_code == 204
+    assert datetime.fromisoformat(read(anna, "c4")["case"]["snoozed_until"]) == datetime.fromisoformat(until)
+
+
+@pytest.mark.parametrize("claim", ["2024/7", "2024/7/related", "50%2F1", "a b?c#d", "../c1"])
+def test_an_id_of_any_letters(anna: TestClient, book: Line, claim: str) -> None:
+    """Encoded in the address, an id with slashes or percent signs leads to its claim and to what is done with it."""
+    book.rows(
+        "INSERT INTO claims (claim_id, revision, event_time, known_at, file_id, file_line, amount, peril, garage, who, "
+        "sex, born) SELECT %s, 1, event_time, known_at, 2, 1, 7, peril, 'g9', 'XWHO9', sex, born FROM claims "
+        "WHERE claim_id = 'c6'",
+        (claim,),
+    )
+    book.rows(
+        "INSERT INTO claim_photos (claim_id, name, file_id, picture_id, sha256, width, height, photo, thumbnail) "
+        "VALUES (%s, 'of/1.jpg', 1, 2, '', 1, 1, %s, %s)",
+        (claim, PHOTO, THUMBNAIL),
+    )
+    sent = quote(claim, safe="")
+    assert (read(anna, sent)["claim_id"], read(anna, sent)["facts"][0]["value"]) == (claim, 7)
+    assert "claims" in read(anna, sent, "/related")
+    photo = anna.get(f"/api/claims/{sent}/photos/of%2F1.jpg", params={"ticket": ticket(anna, sent)})
+    assert photo.content == PHOTO
+    assert anna.post(f"/api/cases/{sent}/take").status_code == 200
+    made = anna.post(f"/api/claims/{sent}/decision", json={"decision": "fraud"})
+    assert anna.post(f"/api/claims/{sent}/undo", json=made.json()).status_code == 200
+    assert anna.post(f"/api/cases/{sent}/release").status_code == 204
+    entries = book.rows("SELECT action FROM access_log WHERE subject = %s", (claim,))
+    assert {entry["action"] for entry in entries} >= {"claim", "case_taken", "case_decided", "case_undone"}
 
 
 @pytest.mark.parametrize("claim", ["nobody", "c1%00", "c1'; SELECT 1", "%F0%9F%92%A9"])

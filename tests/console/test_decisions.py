@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -54,9 +55,13 @@ def decide(who: TestClient, claim: str, decision: str, note: str = "") -> int:
     return who.post(f"/api/claims/{claim}/decision", json={"decision": decision, "note": note}).status_code
 
 
-def undo(who: TestClient, claim: str) -> tuple[int, str]:
-    """Take back; the status and what is said."""
-    answer = who.post(f"/api/claims/{claim}/undo")
+def undo(who: TestClient, claim: str, decision: int | None = None) -> tuple[int, str]:
+    """Take the last decision back, or a certain one; the status and what is said."""
+    if decision is None:
+        ticket = who.post(f"/api/claims/{claim}/open", json={"purpose": "case work"}).json()["ticket"]
+        told = who.get(f"/api/claims/{claim}", params={"ticket": ticket}).json()["decisions"]
+        decision = max((found["decision_id"] for found in told if found["undone_at"] is None), default=1)
+    answer = who.post(f"/api/claims/{claim}/undo", json={"decision_id": decision})
     return answer.status_code, answer.json().get("detail", "")
 
 
@@ -137,6 +142,20 @@ def test_more_information_is_no_outcome(line: Line, anna: TestClient) -> None:
     assert "c3" not in {row["claim_id"] for row in line.rows("SELECT claim_id FROM outcomes")}
 
 
+def test_taking_back_twice_takes_one_back(line: Line, anna: TestClient) -> None:
+    """The same request again, or from a page that is out of date, does not reach the decision before."""
+    assert decide(anna, "c5", "more_information", "ask the garage") == 201
+    assert decide(anna, "c5", "more_information", "ask the police") == 201
+    rows = line.rows("SELECT decision_id FROM decisions WHERE claim_id = 'c5' ORDER BY 1")
+    first, second = (row["decision_id"] for row in rows)
+    stale = (409, "that decision does not stand any more; load the page again")
+    assert undo(anna, "c5", first) == stale
+    with ThreadPoolExecutor(4) as threads:
+        at_once = list(threads.map(lambda _: undo(anna, "c5", second), range(4)))
+    assert Counter(at_once) == {(200, ""): 1, stale: 3}
+    assert undo(anna, "c5", first)[0] == 200
+
+
 def test_after_a_day_it_stands(line: Line, anna: TestClient) -> None:
     """What was decided a day ago is not taken back; deciding anew changes it."""
     assert decide(anna, "c3", "not_fraud") == 201
@@ -177,7 +196,7 @@ def test_whoever_decides_has_taken_the_case(line: Line, anna: TestClient, bob: T
     line.rows("UPDATE case_locks SET until = now() - interval '1 minute'")
     assert anna.post("/api/claims/c4/decision", json=verdict).status_code == 409
     assert decide(anna, "c4", "fraud") == 201
-    assert line.rows("SELECT FROM case_locks WHERE claim_id = 'c4'") == []
+    assert line.rows("SELECT 1 FROM case_locks WHERE claim_id = 'c4'") == []
     assert undo(anna, "c4")[0] == 200
 
 

@@ -152,6 +152,16 @@ def test_people_who_cannot_be(ada: TestClient, given: dict[str, Any]) -> None:
     assert refused.json()["detail"]
 
 
+def test_what_is_wrong_is_said_in_words(ada: TestClient) -> None:
+    """A form that lacks something is told so in words for people, not in those of a library."""
+    refused = ada.post("/api/people", json={"login": "a b", "name": "x" * 201, "roles": []}).json()
+    assert refused["errors"] == [
+        {"field": "login", "message": "is empty, or holds a character that it may not"},
+        {"field": "name", "message": "has more than 200 characters"},
+        {"field": "roles", "message": "needs at least 1"},
+    ]
+
+
 @pytest.mark.parametrize("person_id", ["0", "-1", "x", str(2**63), "1e3"])
 def test_nobody_of_that_number(ada: TestClient, person_id: str) -> None:
     """A number that is nobody's is not found or none."""

@@ -110,6 +110,22 @@ def test_a_filter_shows_what_a_plain_computation_finds(
         assert facet(told, "week") == {str(week): count for week, count in Counter(wanted["week"]).items()}
 
 
+def test_each_alert_says_why(anna: TestClient, book: Book) -> None:
+    """The strongest reason for suspicion that may be shown stands beside it; what was read once is not read again."""
+    rows = shown(anna)["rows"]
+    stored = book.rows(
+        "SELECT claim_id, shown_reasons(reasons) AS told FROM predictions WHERE variant = 'champion' "
+        "AND claim_id = ANY (%s)",
+        [[row["claim_id"] for row in rows]],
+    )
+    told = {row["claim_id"]: sorted(row["told"], key=lambda reason: reason["direction"] == "lowers") for row in stored}
+    assert {row["claim_id"]: row["reason"] for row in rows} == {claim: why[0]["text"] for claim, why in told.items()}
+    kept = "SELECT count(*) FROM access_log WHERE action = 'reasons_kept'"
+    before = book.rows(kept)
+    assert shown(anna, limit=50)["rows"][0]["reason"]
+    assert book.rows(kept) == before
+
+
 def test_facets_leave_out_their_own_part(anna: TestClient, alerts: pl.DataFrame) -> None:
     """Counts beside a choice tell what another choice would show."""
     told = shown(anna, kind="theft", sample="flagged")

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from console.api.people import Person, may, store_of
 from console.api.problems import ProblemError
+from console.api.segments import ClaimId, Segment
 from shared.access import related_entities
 from shared.contract import Contract
 from shared.words import spoken
 
 router = APIRouter(prefix="/api/claims")
 
-# Postgres knows no NUL in a text.
-ClaimId = Annotated[str, Path(min_length=1, max_length=255, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 Ticket = Annotated[int, Query(ge=1, lt=2**63)]
 Reader = Annotated[Person, Depends(may("see_claims"))]
@@ -45,6 +44,12 @@ class Decision(BaseModel):
     note: Annotated[Text, Field(max_length=2000)] = ""
 
 
+class Undoing(BaseModel):
+    """Which decision is taken back: one that has been already is not the one before it."""
+
+    decision_id: Annotated[int, Field(ge=1, lt=2**63)]
+
+
 @router.post("/{claim_id}/open")
 async def open_claim(claim_id: ClaimId, given: Opening, person: Reader, request: Request) -> dict[str, int]:
     """Say what for one wants to see a claim; the ticket is good for an hour."""
@@ -59,6 +64,7 @@ async def open_claim(claim_id: ClaimId, given: Opening, person: Reader, request:
 async def read_claim(claim_id: ClaimId, ticket: Ticket, person: Reader, request: Request) -> dict[str, Any]:
     """Tell all that the page shows of a claim but for photos and related claims."""
     told = await _read(request, "console_claim", person, ticket, claim_id)
+    (case,) = await store_of(request).rows("SELECT console_case(%s, %s, %s) AS told", [person.login, ticket, claim_id])
     contract: Contract = request.app.state.contract
     versions = told.pop("versions")
     prediction = told["prediction"]
@@ -72,6 +78,7 @@ async def read_claim(claim_id: ClaimId, ticket: Ticket, person: Reader, request:
         "amount_unit": _described(contract, str(contract.roles.amount), None)["unit"],
         "versions": _changes(contract, versions),
         "may_decide": told["may_decide"] and person.may("decide"),
+        "case": case["told"],
     }
 
 
@@ -93,7 +100,7 @@ async def read_related(claim_id: ClaimId, ticket: Ticket, person: Reader, reques
 @router.get("/{claim_id}/photos/{name}")
 async def read_photo(
     claim_id: ClaimId,
-    name: Annotated[str, Path(max_length=255, pattern=r"^[^\x00]+$")],
+    name: Segment,
     ticket: Ticket,
     person: Reader,
     request: Request,
@@ -121,10 +128,11 @@ async def decide(claim_id: ClaimId, given: Decision, person: Decider, request: R
 
 
 @router.post("/{claim_id}/undo")
-async def undo(claim_id: ClaimId, person: Decider, request: Request) -> dict[str, int]:
+async def undo(claim_id: ClaimId, given: Undoing, person: Decider, request: Request) -> dict[str, int]:
     """Take one's last decision about a claim back, within a day."""
     rows = await store_of(request).rows(
-        "SELECT console_undo(%s, %s, %s) AS decision_id", [person.login, claim_id, request.app.state.settings.now()]
+        "SELECT console_undo(%s, %s, %s, %s) AS decision_id",
+        [person.login, claim_id, request.app.state.settings.now(), given.decision_id],
     )
     request.app.state.worklist.changed()
     return _found(rows[0])

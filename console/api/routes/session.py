@@ -96,11 +96,10 @@ async def change_password(
     await rates_of(request).spend(OF_BROWSER, f"change of {person.login}")
     rows = await store.rows("SELECT password_hash FROM people WHERE person_id = %s", [person.person_id])
     if not await passwords.fits(rows[0]["password_hash"], given.current):
-        raise ProblemError(422, "the present password is another", [{"field": "current", "message": "is another"}])
+        raise ProblemError(422, "the present password is another")
     found = faults(given.new, person.login) + (["is the present one"] if given.new == given.current else [])
     if found:
-        told_of = [{"field": "new", "message": fault} for fault in found]
-        raise ProblemError(422, "the new password will not do", told_of)
+        raise ProblemError(422, f"the new password {' and '.join(found)}")
     stored = await passwords.stored(given.new)
     async with store.transaction() as connection:
         await accounts.choose_password(connection, person.login, person.person_id, stored)

@@ -7,12 +7,13 @@ import json
 from typing import Annotated, Any
 
 import psycopg
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from console.api.alerts import ALERTS, CASES, Filter, Sort, Text, takeable, view
 from console.api.people import Person, may, store_of
 from console.api.problems import ProblemError
+from console.api.segments import ClaimId
 from console.api.worklist import Worklist
 
 router = APIRouter(prefix="/api")
@@ -48,8 +49,7 @@ class Choice(Filter):
     sort: Sort = "expected_loss"
 
 
-ClaimId = Annotated[Text, Path(min_length=1, max_length=255)]
-Note = Annotated[Text, Field(min_length=1, max_length=2000)]
+Note = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*\S[^\x00]*$")]
 
 
 class Assignment(BaseModel):
@@ -84,6 +84,7 @@ async def worklist(asked: Annotated[Asked, Query()], person: Reader, request: Re
         [person.login, asked.reading, json.dumps(wanted), total],
     )
     part = kept.alerts.select(SHOWN)[shown.places[asked.offset : asked.offset + asked.limit]]
+    reasons = await worklist_of(request).reasons(part["claim_id"].to_list())
     contract = request.app.state.contract
     amount, kind = contract.roles.amount, contract.roles.kind
     return {
@@ -96,7 +97,7 @@ async def worklist(asked: Annotated[Asked, Query()], person: Reader, request: Re
         "kind": kind,
         "facets": shown.facets,
         "names": kept.names,
-        "rows": part.to_dicts(),
+        "rows": [row | {"reason": reasons.get(row["claim_id"])} for row in part.iter_rows(named=True)],
     }
 
 
@@ -115,37 +116,37 @@ async def take_next(choice: Annotated[Choice, Query()], person: Worker, request:
     return {"claim_id": taken["claim_id"]}
 
 
-@router.post("/cases/{claim_id:path}/take")
+@router.post("/cases/{claim_id}/take")
 async def take(claim_id: ClaimId, person: Worker, request: Request) -> dict[str, Any]:
     """Lock a case for half an hour."""
     return await _done(request, "console_take(%s, %s)", person.login, claim_id)
 
 
-@router.post("/cases/{claim_id:path}/renew")
+@router.post("/cases/{claim_id}/renew")
 async def renew(claim_id: ClaimId, person: Worker, request: Request) -> dict[str, Any]:
     """Go on holding a case, half an hour from now."""
     return await _done(request, "console_renew(%s, %s)", person.login, claim_id)
 
 
-@router.post("/cases/{claim_id:path}/release", status_code=204)
+@router.post("/cases/{claim_id}/release", status_code=204)
 async def release(claim_id: ClaimId, person: Worker, request: Request) -> None:
     """Let a case go; of one that is not held nothing changes."""
     await _done(request, "console_release(%s, %s)", person.login, claim_id)
 
 
-@router.post("/cases/{claim_id:path}/assign", status_code=204)
+@router.post("/cases/{claim_id}/assign", status_code=204)
 async def assign(claim_id: ClaimId, given: Assignment, person: Worker, request: Request) -> None:
     """Give a case to an investigator, or to nobody."""
     await _done(request, "console_assign(%s, %s, %s, %s)", person.login, claim_id, given.to, given.note)
 
 
-@router.post("/cases/{claim_id:path}/snooze", status_code=204)
+@router.post("/cases/{claim_id}/snooze", status_code=204)
 async def snooze(claim_id: ClaimId, given: Snooze, person: Worker, request: Request) -> None:
     """Put a case aside until a moment of the next 90 days."""
     await _done(request, "console_snooze(%s, %s, %s, %s)", person.login, claim_id, given.until, given.note)
 
 
-@router.post("/cases/{claim_id:path}/escalate", status_code=204)
+@router.post("/cases/{claim_id}/escalate", status_code=204)
 async def escalate(claim_id: ClaimId, given: Escalation, person: Worker, request: Request) -> None:
     """Pass a case on, with the reason."""
     await _done(request, "console_escalate(%s, %s, %s)", person.login, claim_id, given.note)

@@ -16,7 +16,7 @@ import "./styles/people.css";
 /** Whose session has run out gets the form to sign in, on whatever page. */
 function askToSignIn(error: Error) {
   if (error instanceof ApiProblem && error.status === 401 && queries.getQueryData(["session"])) {
-    queries.setQueryData(["session"], null);
+    queries.setQueryData(["session"], "ended");
   }
 }
 
@@ -24,7 +24,10 @@ const queries: QueryClient = new QueryClient({
   queryCache: new QueryCache({ onError: askToSignIn }),
   mutationCache: new MutationCache({ onError: askToSignIn }),
   defaultOptions: {
+    // Whether the network is there shows when it is asked: what cannot be sent now is not sent unseen later.
+    mutations: { networkMode: "always" },
     queries: {
+      networkMode: "always",
       // What the API refuses it will refuse again.
       retry: (count, error) => count < 2 && !(error instanceof ApiProblem && error.status >= 400 && error.status < 500),
       staleTime: 10_000,

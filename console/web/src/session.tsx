@@ -26,6 +26,9 @@ export type Session = {
   as_of: string;
 };
 
+/** After which a console that did not answer is asked once more. */
+const AGAIN_MS = 5_000;
+
 const Current = createContext<Session | null>(null);
 
 /** Who is signed in; only below `SignedIn`. */
@@ -48,10 +51,15 @@ async function fetchSession(): Promise<Session | null> {
 
 /** Shows the pages to who is signed in, and the form to all others. */
 export function SignedIn({ children }: { children: ReactNode }) {
-  const { data, error, isPending } = useQuery({ queryKey: ["session"], queryFn: fetchSession, staleTime: 60_000 });
+  const { data, error, isPending } = useQuery<Session | null | "ended">({
+    queryKey: ["session"],
+    queryFn: fetchSession,
+    staleTime: 60_000,
+    refetchInterval: ({ state }) => (state.status === "error" ? AGAIN_MS : false),
+  });
   if (isPending) return <p role="status">Loading…</p>;
-  if (error) return <Trouble error={error} />;
-  if (data === null) return <SignIn />;
+  if (data === undefined) return <Trouble error={error} />;
+  if (data === null || data === "ended") return <SignIn ended={data === "ended"} />;
   return <Current value={data}>{data.must_choose_password ? <ChoosePassword /> : children}</Current>;
 }
 

@@ -4,9 +4,9 @@ import { useSession, useSignOut } from "../session";
 /** A role in words. */
 export const ROLES: Record<string, { title: string; may: string }> = {
   investigator: { title: "Investigator", may: "works alerts and decides claims" },
-  data_scientist: { title: "Data scientist", may: "sees models and takes one back" },
-  auditor: { title: "Auditor", may: "sees claims, operations and who looked at what; changes nothing" },
-  admin: { title: "Administrator", may: "lets people and systems in" },
+  data_scientist: { title: "Data scientist", may: "sees models and operations, goes back to the model before" },
+  auditor: { title: "Auditor", may: "sees claims, models, operations and who looked at what; changes nothing" },
+  admin: { title: "Administrator", may: "lets people and systems in; sees models and operations" },
 };
 
 /** Who one is here, and one's password. */

@@ -116,8 +116,14 @@ function FilterForm({ filter, onAsk }: { filter: Filter; onAsk: (asked: Record<s
   function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
     const given = new FormData(event.currentTarget);
+    const asked = FILTERS.map((name): [string, string] => [name, String(given.get(name)).trim()]);
     onAsk(
-      Object.fromEntries(FILTERS.map((name) => [name, String(given.get(name)).trim()]).filter(([, value]) => value)),
+      Object.fromEntries(
+        asked
+          .filter(([, value]) => value)
+          // As the log has it; the page shows it in words.
+          .map(([name, value]) => [name, name === "action" ? value.toLowerCase().replaceAll(" ", "_") : value]),
+      ),
     );
   }
   const fields: [keyof Filter, string, ReactNode][] = [
@@ -133,7 +139,7 @@ function FilterForm({ filter, onAsk }: { filter: Filter; onAsk: (asked: Record<s
         key=""
         name="action"
         id={`${id}action`}
-        defaultValue={filter.action}
+        defaultValue={filter.action && words(filter.action)}
         list={`${id}actions`}
         maxLength={255}
       />,
@@ -157,7 +163,7 @@ function FilterForm({ filter, onAsk }: { filter: Filter; onAsk: (asked: Record<s
         ))}
         <datalist id={`${id}actions`}>
           {ACTIONS.map((action) => (
-            <option key={action} value={action} />
+            <option key={action} value={words(action)} />
           ))}
         </datalist>
         <button type="submit" className="primary">
@@ -180,7 +186,14 @@ function Entries({ entries }: { entries: Entry[] }) {
       rows={entries}
       keyOf={(entry) => entry.entry_id}
       columns={[
-        { name: "When (UTC)", cell: (entry) => <time>{`${entry.at.slice(0, 10)} ${entry.at.slice(11, 19)}`}</time> },
+        {
+          name: "When (UTC)",
+          cell: (entry) => (
+            <>
+              <time>{entry.at.slice(0, 10)}</time> <time>{entry.at.slice(11, 19)}</time>
+            </>
+          ),
+        },
         {
           name: "Who",
           cell: (entry) => (
@@ -194,7 +207,12 @@ function Entries({ entries }: { entries: Entry[] }) {
         {
           name: "Entry",
           kind: "number",
-          cell: (entry) => (entry.asked === null ? entry.entry_id : `${entry.entry_id}, shown for ${entry.asked}`),
+          cell: (entry) => (
+            <>
+              {entry.entry_id}
+              {entry.asked !== null && <div className="soft">shown for {entry.asked}</div>}
+            </>
+          ),
         },
       ]}
     />
@@ -216,10 +234,15 @@ function Subject({ entry }: { entry: Entry }) {
   return "–";
 }
 
-function detail(told: Record<string, unknown>): string {
+/** Tells what stands in an entry, without what is empty. */
+function detail(told: unknown): string {
+  if (typeof told !== "object" || told === null) return String(told);
+  if (Array.isArray(told)) return told.map(detail).join(", ");
   return Object.entries(told)
-    .map(([name, value]) => `${words(name)}: ${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
-    .join(", ");
+    .map(([name, value]) => [words(name), detail(value)])
+    .filter(([, value]) => value)
+    .map(([name, value]) => `${name}: ${value}`)
+    .join("; ");
 }
 
 function Export({ filter }: { filter: Filter }) {

@@ -1,7 +1,9 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId } from "react";
 import { ask } from "../api";
+import { useChange } from "../change";
 import { Trouble } from "../parts/Trouble";
+import { moment } from "../parts/words";
 
 type Key = {
   key_id: number;
@@ -17,7 +19,7 @@ type Listed = { keys: Key[]; scopes: string[] };
 
 const MEANING: Record<string, string> = {
   score: "score a claim",
-  check: "score a claim to check a release, without a trace in the worklist",
+  check: "check a release: score known claims once more",
   alerts: "fetch alerts",
   decisions: "send and fetch decisions",
   model: "ask what the champion is",
@@ -28,7 +30,7 @@ export function Keys() {
   const queries = useQueryClient();
   const { data, error } = useQuery({ queryKey: ["keys"], queryFn: () => ask<Listed>("/api/keys") });
   const renew = () => queries.invalidateQueries({ queryKey: ["keys"] });
-  const revoke = useMutation({
+  const revoke = useChange({
     mutationFn: (key: Key) => ask<void>(`/api/keys/${key.key_id}/revoke`, { method: "POST" }),
     onSuccess: renew,
   });
@@ -49,8 +51,8 @@ export function Keys() {
               </div>
               <p>{key.scopes.join(", ")}</p>
               <p className="soft">
-                Made {shown(key.created_at)} by {key.created_by}
-                {key.revoked_at && `; revoked ${shown(key.revoked_at)} by ${key.revoked_by}`}
+                Made {moment(key.created_at)} by {key.created_by}
+                {key.revoked_at && `; revoked ${moment(key.revoked_at)} by ${key.revoked_by}`}
               </p>
               {key.revoked_at === null && (
                 <p>
@@ -74,7 +76,7 @@ export function Keys() {
 
 function NewKey({ scopes, onMade }: { scopes: string[]; onMade: () => void }) {
   const id = useId();
-  const make = useMutation({
+  const make = useChange({
     mutationFn: (given: { system: string; scopes: string[] }) =>
       ask<Made>("/api/keys", { method: "POST", body: given }),
     onSuccess: onMade,
@@ -130,8 +132,4 @@ function NewKey({ scopes, onMade }: { scopes: string[]; onMade: () => void }) {
       </form>
     </>
   );
-}
-
-function shown(moment: string): string {
-  return new Date(moment).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
 }

@@ -140,7 +140,7 @@ function Headline({ runs, waiting }: { runs: Runs | undefined; waiting: Waiting 
     });
     if (runs.a_month !== null) {
       const note = `${usd(runs.a_month)} a month at this pace`;
-      cards.push({ name: "Estimated cost", value: `${usd(runs.usd)}\u202fUSD`, note });
+      cards.push({ name: "Estimated cost", value: `${usd(runs.usd)} USD`, note });
     }
   }
   if (waiting) {

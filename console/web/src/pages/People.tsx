@@ -1,7 +1,9 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { ask } from "../api";
+import { useChange } from "../change";
 import { Trouble } from "../parts/Trouble";
+import { moment } from "../parts/words";
 import { useSession } from "../session";
 import { ROLES } from "./Account";
 
@@ -69,7 +71,7 @@ function OneTime({ handed }: { handed: HandedOver }) {
 
 function Entry({ person, self, hand }: { person: Person; self: boolean; hand: (handed: HandedOver) => void }) {
   const queries = useQueryClient();
-  const change = useMutation({
+  const change = useChange({
     mutationFn: ({ path, method = "POST", body }: Change) =>
       ask<{ password: string } | undefined>(`/api/people/${person.person_id}/${path}`, { method, body }),
     onSuccess: (answer) => {
@@ -160,7 +162,7 @@ function RoleBoxes({ label, roles }: { label: string; roles: string[] }) {
 function Newcomer({ hand }: { hand: (handed: HandedOver) => void }) {
   const queries = useQueryClient();
   const ids = { login: useId(), name: useId() };
-  const add = useMutation({
+  const add = useChange({
     mutationFn: (given: { login: string; name: string; roles: string[] }) =>
       ask<{ password: string }>("/api/people", { method: "POST", body: given }),
     onSuccess: ({ password }, { name }) => {
@@ -187,7 +189,15 @@ function Newcomer({ hand }: { hand: (handed: HandedOver) => void }) {
         </label>
         <label htmlFor={ids.login}>
           Login
-          <input id={ids.login} name="login" autoComplete="off" autoCapitalize="none" required pattern="\S{1,128}" />
+          <input
+            id={ids.login}
+            name="login"
+            autoComplete="off"
+            autoCapitalize="none"
+            required
+            pattern="\S{1,128}"
+            title="Without blanks"
+          />
         </label>
         <RoleBoxes label="Roles" roles={[]} />
         <button type="submit" className="primary" disabled={add.isPending}>
@@ -201,15 +211,11 @@ function Newcomer({ hand }: { hand: (handed: HandedOver) => void }) {
 
 /** Tells how it stands with somebody. */
 function stateOf({ disabled_at, one_time_until, signed_in_at }: Person): string {
-  if (disabled_at !== null) return `Shut out since ${shown(disabled_at)}`;
+  if (disabled_at !== null) return `Shut out since ${moment(disabled_at)}`;
   if (one_time_until !== null) {
     return new Date(one_time_until) < new Date()
       ? "The password that was handed over is no longer good; give a new one"
-      : `Has to choose a password until ${shown(one_time_until)}`;
+      : `Has to choose a password until ${moment(one_time_until)}`;
   }
-  return signed_in_at === null ? "Has not signed in yet" : `Last signed in ${shown(signed_in_at)}`;
-}
-
-function shown(moment: string): string {
-  return new Date(moment).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+  return signed_in_at === null ? "Has not signed in yet" : `Last signed in ${moment(signed_in_at)}`;
 }

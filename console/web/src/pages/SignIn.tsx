@@ -1,13 +1,14 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId } from "react";
 import { ask, keepCsrfToken } from "../api";
+import { useChange } from "../change";
 import { Trouble } from "../parts/Trouble";
 import type { Session } from "../session";
 
 type Ways = { password: boolean; provider: boolean };
 
 /** Sends people to the provider of identities, or asks for login and password, as the console is set up. */
-export function SignIn() {
+export function SignIn({ ended }: { ended: boolean }) {
   const { data: ways, error } = useQuery({
     queryKey: ["ways"],
     queryFn: () => ask<Ways>("/api/session/ways"),
@@ -18,6 +19,7 @@ export function SignIn() {
     <main className="sign-in">
       <title>Sign in · Claimsight</title>
       <h1>Claimsight</h1>
+      {ended && <p role="status">Your session has ended. Sign in to go on where you were.</p>}
       {error && <Trouble error={error} />}
       {ways?.provider && (
         <p>
@@ -35,7 +37,7 @@ export function SignIn() {
 function ByPassword() {
   const queries = useQueryClient();
   const ids = { login: useId(), password: useId() };
-  const signIn = useMutation({
+  const signIn = useChange({
     mutationFn: (given: { login: string; password: string }) =>
       ask<Session>("/api/session", { method: "POST", body: given }),
     onSuccess: (session) => {

@@ -1,6 +1,7 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId, useState } from "react";
 import { ask, keepCsrfToken } from "../api";
+import { useChange } from "../change";
 import type { Session } from "../session";
 import { Trouble } from "./Trouble";
 
@@ -9,7 +10,7 @@ export function PasswordForm({ current }: { current: string }) {
   const queries = useQueryClient();
   const ids = { current: useId(), next: useId(), rule: useId() };
   const [shown, setShown] = useState(false);
-  const change = useMutation({
+  const change = useChange({
     mutationFn: (given: { current: string; new: string }) =>
       ask<Session>("/api/session/password", { method: "POST", body: given }),
     onSuccess: (session) => {

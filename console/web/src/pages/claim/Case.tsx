@@ -1,61 +1,73 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useId, useState } from "react";
 import { ask } from "../../api";
+import { useChange } from "../../change";
 import { Trouble } from "../../parts/Trouble";
 import { moment } from "../../parts/words";
 import { useSession } from "../../session";
+import { useNextCase } from "../worklist/next";
 import type { Claim } from "./claim";
 
 const RENEW_MS = 5 * 60_000;
 const DAY_MS = 86_400_000;
 
 type Step = {
-  verb: "take" | "release" | "snooze" | "escalate" | "renew";
+  verb: "take" | "release" | "snooze" | "escalate";
   body?: { until?: string; note: string | null };
 };
 
 /** Who works the claim, and what can be done with the case; its lock is renewed while the page is open. */
-export function Case({ claim }: { claim: Claim }) {
+export function Case({ claim, list }: { claim: Claim; list: string }) {
   const { permissions } = useSession();
   const queries = useQueryClient();
   const [asking, setAsking] = useState<"snooze" | "escalate" | null>(null);
   const id = claim.claim_id;
   const mine = claim.holder?.mine === true;
-  const step = useMutation({
-    mutationFn: ({ verb, body }: Step) =>
-      ask<unknown>(`/api/cases/${encodeURIComponent(id)}/${verb}`, { method: "POST", body: body ?? {} }),
-    onSuccess: (_, { verb }) => {
-      setAsking(null);
-      if (verb !== "renew") queries.invalidateQueries({ queryKey: ["worklist"] });
-      return verb === "renew" ? undefined : queries.invalidateQueries({ queryKey: ["claim", id] });
+  const path = `/api/cases/${encodeURIComponent(id)}`;
+  const next = useNextCase(list);
+  const step = useChange({
+    mutationFn: ({ verb, body }: Step) => ask<unknown>(`${path}/${verb}`, { method: "POST", body: body ?? {} }),
+    onSuccess: () => setAsking(null),
+    // Also where it failed: somebody else may have the case.
+    onSettled: () => {
+      queries.invalidateQueries({ queryKey: ["worklist"] });
+      return queries.invalidateQueries({ queryKey: ["claim", id] });
     },
   });
   const { mutate } = step;
+  const { mutate: renew, error: lost } = useMutation({
+    mutationFn: () => ask<unknown>(`${path}/renew`, { method: "POST" }),
+    onError: () => queries.invalidateQueries({ queryKey: ["claim", id] }),
+  });
   useEffect(() => {
     if (!mine) return;
-    const timer = setInterval(() => mutate({ verb: "renew" }), RENEW_MS);
+    const timer = setInterval(renew, RENEW_MS);
     return () => clearInterval(timer);
-  }, [mine, mutate]);
+  }, [mine, renew]);
   const may = permissions.includes("decide");
   return (
     <section aria-label="Case" className="case card">
-      <p role="status">
-        {claim.holder === null
-          ? "Nobody has taken this case."
-          : mine
-            ? "You have taken this case; nobody else can while this page is open."
-            : `${claim.holder.name} has this case until ${moment(claim.holder.until)}.`}
-      </p>
+      <p role="status">{standing(claim)}</p>
       {may && (
         <div className="buttons">
           {claim.holder === null && (
             <button
               type="button"
-              className="primary"
+              className={claim.outcome === null ? "primary" : undefined}
               onClick={() => mutate({ verb: "take" })}
               disabled={step.isPending}
             >
               Take the case
+            </button>
+          )}
+          {!mine && (
+            <button
+              type="button"
+              className={claim.outcome === null ? undefined : "primary"}
+              onClick={() => next.mutate()}
+              disabled={next.isPending}
+            >
+              Take the next case
             </button>
           )}
           {mine && (
@@ -82,9 +94,29 @@ export function Case({ claim }: { claim: Claim }) {
           close={() => setAsking(null)}
         />
       )}
-      {step.error && <Trouble error={step.error} />}
+      {[step.error, next.error, lost].map((error) => error && <Trouble key={error.message} error={error} />)}
     </section>
   );
+}
+
+/** Says who has the case, and what was done with it before. */
+function standing({ holder, outcome, case: stands }: Claim): string {
+  const { assigned_to, snoozed_until, escalated, steps } = stands;
+  const why = steps.findLast(({ action }) => action === "escalated")?.note;
+  return [
+    holder === null
+      ? outcome === null
+        ? "Nobody has taken this case."
+        : "This case is decided."
+      : holder.mine
+        ? "You have taken this case; nobody else can while this page is open."
+        : `${holder.name} has this case until ${moment(holder.until)}.`,
+    assigned_to !== null && `It is assigned to ${assigned_to}.`,
+    snoozed_until !== null && `It is snoozed until ${moment(snoozed_until)}.`,
+    escalated && `It is escalated: ${why}`,
+  ]
+    .filter(Boolean)
+    .join(" ");
 }
 
 function Ask({

@@ -17,7 +17,11 @@ export function Head({ claim }: { claim: Claim }) {
         </p>
       )}
       {prediction === null ? (
-        <p>No model has scored this claim yet.</p>
+        <p>
+          {claim.predictions.length > 0
+            ? "The model that decides now has not scored this claim yet; what others gave it stands below."
+            : "No model has scored this claim yet."}
+        </p>
       ) : (
         <div className="figures">
           <dl>

@@ -1,10 +1,10 @@
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
 import { Link } from "react-router";
 import { day } from "../../parts/words";
-import { type Claim, claimPath } from "./claim";
+import { type Claim, claimPath, type Trail } from "./claim";
 
 /** The photos of a claim, small; one at a time large in a dialog, by pointer or keys. */
-export function Photos({ claim, ticket, purpose }: { claim: Claim; ticket: number; purpose: string }) {
+export function Photos({ claim, ticket, trail }: { claim: Claim; ticket: number; trail: Trail }) {
   const [open, setOpen] = useState<number | null>(null);
   const dialog = useRef<HTMLDialogElement>(null);
   const { photos } = claim;
@@ -40,7 +40,7 @@ export function Photos({ claim, ticket, purpose }: { claim: Claim; ticket: numbe
                 {photo.also.map(({ claim_id, event_time }, number) => (
                   <span key={claim_id}>
                     {number > 0 && ", "}
-                    <Link to={`/claims/${encodeURIComponent(claim_id)}`} state={{ purpose }}>
+                    <Link to={`/claims/${encodeURIComponent(claim_id)}`} state={trail}>
                       claim {claim_id}
                     </Link>{" "}
                     of {day(event_time)}

@@ -10,7 +10,7 @@ export function Reasons({ prediction }: { prediction: Prediction | null }) {
     <section aria-labelledby="reasons">
       <h2 id="reasons">Reasons</h2>
       {reasons.length === 0 ? (
-        <p>{prediction ? "No reason for this probability may be shown." : "There are none yet."}</p>
+        <p>{without(prediction)}</p>
       ) : (
         <ol className="reasons">
           {reasons.map(({ text, direction, log_odds }) => (
@@ -34,4 +34,11 @@ export function Reasons({ prediction }: { prediction: Prediction | null }) {
       )}
     </section>
   );
+}
+
+function without(prediction: Prediction | null): string {
+  if (prediction === null) return "There are none yet.";
+  return prediction.flagged || prediction.audited
+    ? "No reason for this probability may be shown."
+    : "Reasons are given for claims that are flagged or drawn for the audit sample, and this one is neither.";
 }

@@ -1,18 +1,18 @@
 import { Link } from "react-router";
 import { Trouble } from "../../parts/Trouble";
 import { day, percent } from "../../parts/words";
-import { type Related, useRelated } from "./claim";
+import { type Related, type Trail, useRelated } from "./claim";
 import { RelatedGraph } from "./RelatedGraph";
 
 /** Claims that share a claimant, garage or the like with this one. */
-export function RelatedClaims({ claimId, ticket, purpose }: { claimId: string; ticket: number; purpose: string }) {
+export function RelatedClaims({ claimId, ticket, trail }: { claimId: string; ticket: number; trail: Trail }) {
   const { data, error } = useRelated(claimId, ticket);
   return (
     <section aria-labelledby="related">
       <h2 id="related">Related claims</h2>
       {error && <Trouble error={error} />}
       {!error && !data && <p role="status">Loading…</p>}
-      {data && <Found claimId={claimId} related={data} purpose={purpose} />}
+      {data && <Found claimId={claimId} related={data} trail={trail} />}
     </section>
   );
 }
@@ -30,7 +30,7 @@ export function became(outcome: boolean | null): string {
   return outcome === null ? "not decided" : outcome ? "fraud" : "not fraud";
 }
 
-function Found({ claimId, related, purpose }: { claimId: string; related: Related; purpose: string }) {
+function Found({ claimId, related, trail }: { claimId: string; related: Related; trail: Trail }) {
   if (related.entities.length === 0) return <p>The contract names nothing that claims could share.</p>;
   const alone = related.entities.filter(({ shared }) => !shared).map(({ title }) => title);
   return (
@@ -38,7 +38,7 @@ function Found({ claimId, related, purpose }: { claimId: string; related: Relate
       {alone.length > 0 && <p>No other claim is known with the same {listed(alone)}.</p>}
       {related.claims.length > 0 && (
         <>
-          <RelatedGraph claimId={claimId} related={related} purpose={purpose} />
+          <RelatedGraph claimId={claimId} related={related} trail={trail} />
           <details>
             <summary>As a table</summary>
             <div className="scroll">
@@ -61,7 +61,7 @@ function Found({ claimId, related, purpose }: { claimId: string; related: Relate
                   {related.claims.map((claim) => (
                     <tr key={claim.claim_id}>
                       <th scope="row">
-                        <Link to={`/claims/${encodeURIComponent(claim.claim_id)}`} state={{ purpose }}>
+                        <Link to={`/claims/${encodeURIComponent(claim.claim_id)}`} state={trail}>
                           {claim.claim_id}
                         </Link>
                       </th>

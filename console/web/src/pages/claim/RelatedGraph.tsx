@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { Link } from "react-router";
 import { day, percent } from "../../parts/words";
-import type { Related } from "./claim";
+import type { Related, Trail } from "./claim";
 import { became, sharing } from "./RelatedClaims";
 
 const SIZE = 440;
@@ -12,7 +12,7 @@ const OUTER = 195;
 type Placed = { x: number; y: number };
 
 /** The claim in the middle, around it what it shares, and beyond that the claims with which. */
-export function RelatedGraph({ claimId, related, purpose }: { claimId: string; related: Related; purpose: string }) {
+export function RelatedGraph({ claimId, related, trail }: { claimId: string; related: Related; trail: Trail }) {
   const [told, tell] = useState("");
   const { entities, claims } = layout(related);
   return (
@@ -42,7 +42,7 @@ export function RelatedGraph({ claimId, related, purpose }: { claimId: string; r
             <Link
               key={claim.claim_id}
               to={`/claims/${encodeURIComponent(claim.claim_id)}`}
-              state={{ purpose }}
+              state={trail}
               aria-label={said}
               onFocus={() => tell(said)}
               onPointerEnter={() => tell(said)}
@@ -74,7 +74,7 @@ export function RelatedGraph({ claimId, related, purpose }: { claimId: string; r
           <li>
             <Mark outcome="open" /> not decided
           </li>
-          <li>the larger, the more probable</li>
+          <li>the larger, the more probable fraud is</li>
         </ul>
       </figcaption>
     </figure>

@@ -3,7 +3,7 @@ import { type Claim, VERDICTS } from "./claim";
 
 type Event = { at: string; text: string; more?: string[]; note?: string | null; by?: string };
 
-/** What was known when: versions, scores, outcomes and decisions in the order of their moments. */
+/** What was known when: versions, scores, outcomes, decisions and what was done with the case, in the order of their moments. */
 export function Timeline({ claim }: { claim: Claim }) {
   return (
     <section aria-labelledby="timeline">
@@ -58,6 +58,14 @@ function events(claim: Claim): Event[] {
   for (const { at, by, decision, note, undone_at } of claim.decisions) {
     found.push({ at, text: `${by} decided: ${VERDICTS[decision].toLowerCase()}.`, note });
     if (undone_at) found.push({ at: undone_at, text: `${by} took that back: ${VERDICTS[decision].toLowerCase()}.` });
+  }
+  for (const { at, by, action, to, until, note } of claim.case.steps) {
+    const text = {
+      assigned: `${by} assigned the case to ${to ?? "nobody"}.`,
+      snoozed: `${by} snoozed the case until ${until && moment(until)}.`,
+      escalated: `${by} escalated the case.`,
+    }[action];
+    found.push({ at, text, note });
   }
   return found.toSorted((one, other) => Date.parse(one.at) - Date.parse(other.at));
 }

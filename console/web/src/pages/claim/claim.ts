@@ -30,6 +30,14 @@ export type Decision = {
   at: string;
   undone_at: string | null;
 };
+export type Step = {
+  at: string;
+  by: string;
+  action: "assigned" | "snoozed" | "escalated";
+  to: string | null;
+  until: string | null;
+  note: string | null;
+};
 export type Photo = {
   name: string;
   width: number;
@@ -59,6 +67,7 @@ export type Claim = {
   decisions: Decision[];
   undo_until: string | null;
   holder: { name: string; until: string; mine: boolean } | null;
+  case: { assigned_to: string | null; snoozed_until: string | null; escalated: boolean; steps: Step[] };
   may_decide: boolean;
   photos: Photo[];
 };
@@ -78,6 +87,9 @@ export const VERDICTS: Record<Verdict, string> = {
   not_fraud: "Not fraud",
   more_information: "More information needed",
 };
+
+/** What somebody wants to see claims for, and from which list they come: it goes with the links from one to another. */
+export type Trail = { purpose: string; by: string; list: string };
 
 const MINUTE = 60_000;
 
@@ -101,8 +113,9 @@ export function useTicket(claimId: string, purpose: string | null) {
   });
 }
 
-// Each reading is entered in the access log: none is made but for a reason.
-const ONCE = { staleTime: Number.POSITIVE_INFINITY, refetchOnWindowFocus: false, refetchOnReconnect: false };
+// Each reading is entered in the access log: none is made but for a reason. Nor is one kept for who comes back later, when
+// the case may be another's.
+const ONCE = { staleTime: Number.POSITIVE_INFINITY, gcTime: 0, refetchOnWindowFocus: false, refetchOnReconnect: false };
 
 export function useClaim(claimId: string, ticket: number | undefined) {
   return useQuery({

@@ -156,13 +156,7 @@ function Standing({ overview }: { overview: Overview }) {
           })),
         ]}
       />
-      {permissions.includes("rollback") &&
-        live &&
-        (before === undefined ? (
-          <p className="soft">There was no champion before, so there is none to go back to.</p>
-        ) : (
-          <RollBack standing={live.model_version} before={before} />
-        ))}
+      {permissions.includes("rollback") && live && <RollBack standing={live.model_version} before={before} />}
     </>
   );
 }

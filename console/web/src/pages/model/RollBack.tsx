@@ -1,17 +1,18 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId, useRef, useState } from "react";
 import { ask } from "../../api";
+import { useChange } from "../../change";
 import { Trouble } from "../../parts/Trouble";
 
 type Done = { version: number; told: boolean };
 
 /** Goes back to the champion before, for who may, with a reason. */
-export function RollBack({ standing, before }: { standing: number; before: number }) {
+export function RollBack({ standing, before }: { standing: number; before: number | undefined }) {
   const queries = useQueryClient();
   const dialog = useRef<HTMLDialogElement>(null);
   const ids = { title: useId(), reason: useId() };
   const [done, setDone] = useState<Done | null>(null);
-  const back = useMutation({
+  const back = useChange({
     mutationFn: (reason: string) => ask<Done>("/api/model/rollback", { method: "POST", body: { standing, reason } }),
     onSuccess: (answer) => {
       setDone(answer);
@@ -26,9 +27,13 @@ export function RollBack({ standing, before }: { standing: number; before: numbe
   }
   return (
     <>
-      <button type="button" onClick={() => dialog.current?.showModal()}>
-        Go back to model {before}…
-      </button>
+      {before === undefined ? (
+        <p className="soft">There was no champion before, so there is none to go back to.</p>
+      ) : (
+        <button type="button" onClick={() => dialog.current?.showModal()}>
+          Go back to model {before}…
+        </button>
+      )}
       {done && (
         <p role="status">
           Model {done.version} is the champion now.{" "}

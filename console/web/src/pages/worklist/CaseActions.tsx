@@ -2,16 +2,16 @@ import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import { Link } from "react-router";
 import { Trouble } from "../../parts/Trouble";
 import { type Alert, useCase } from "./alerts";
-import { CASE_WORK, standing } from "./words";
+import { caseWork, standing } from "./words";
 
 type Step = "assign" | "snooze" | "escalate";
 const TITLES: Record<Step, string> = { assign: "Assign", snooze: "Snooze", escalate: "Escalate" };
 const DAY_MS = 86_400_000;
 
-type Props = { alert: Alert; names: Record<string, string>; login: string; onDone: () => void };
+type Props = { alert: Alert; list: string; names: Record<string, string>; login: string; onDone: () => void };
 
 /** What can be done with the active case without opening it. */
-export function CaseActions({ alert, names, login, onDone }: Props) {
+export function CaseActions({ alert, list, names, login, onDone }: Props) {
   const act = useCase();
   const [step, setStep] = useState<Step | null>(null);
   const claim = alert.claim_id;
@@ -21,7 +21,7 @@ export function CaseActions({ alert, names, login, onDone }: Props) {
   useEffect(() => act.reset(), [claim]);
   return (
     <section className="case-actions" aria-label={`Case ${claim}`}>
-      <Link to={`/claims/${encodeURIComponent(claim)}`} {...CASE_WORK}>
+      <Link to={`/claims/${encodeURIComponent(claim)}`} {...caseWork(list, login)}>
         {claim}
       </Link>
       <button

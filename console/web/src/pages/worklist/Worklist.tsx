@@ -1,7 +1,5 @@
-import { useMutation } from "@tanstack/react-query";
 import { useCallback, useState } from "react";
 import { useNavigate } from "react-router";
-import { ask } from "../../api";
 import { Trouble } from "../../parts/Trouble";
 import { useSession } from "../../session";
 import "../../styles/worklist.css";
@@ -10,7 +8,8 @@ import { CaseActions } from "./CaseActions";
 import { Filters } from "./Filters";
 import { useFilter } from "./filter";
 import { Grid } from "./Grid";
-import { CASE_WORK, whole } from "./words";
+import { useNextCase } from "./next";
+import { caseWork, whole } from "./words";
 
 /** The row somebody was at, under which filter: there they go on when they come back from a claim. */
 let left = { key: "", row: 0 };
@@ -31,14 +30,14 @@ export function Worklist() {
     },
     [key],
   );
-  const open = useCallback((claim: string) => navigate(`/claims/${encodeURIComponent(claim)}`, CASE_WORK), [navigate]);
-  const next = useMutation({
-    mutationFn: () => ask<{ claim_id: string }>(`/api/cases/next?${filter}`, { method: "POST" }),
-    onSuccess: ({ claim_id }) => open(claim_id),
-  });
+  const open = useCallback(
+    (claim: string) => navigate(`/claims/${encodeURIComponent(claim)}`, caseWork(key, login)),
+    [navigate, key, login],
+  );
+  const next = useNextCase(key);
   const mayDecide = permissions.includes("decide");
   const takeNext = () => {
-    if (mayDecide && !next.isPending) next.mutate();
+    if (mayDecide) next.mutate();
   };
   const answer = head.data;
   const current = alertAt(active);
@@ -62,7 +61,7 @@ export function Worklist() {
         <p role="status">
           {answer
             ? `${whole(answer.total)} ${answer.total === 1 ? "alert" : "alerts"}; expected loss ${whole(answer.expected_loss)}${unit} of ${whole(answer.amount)}${unit} claimed`
-            : "Loading…"}
+            : !head.error && "Loading…"}
         </p>
         {narrowed && (
           <button type="button" onClick={clear}>
@@ -75,6 +74,7 @@ export function Worklist() {
           total={answer.total}
           unit={answer.unit}
           kind={answer.kind}
+          list={key}
           sort={filter.get("sort") ?? "expected_loss"}
           names={answer.names}
           login={login}
@@ -88,7 +88,7 @@ export function Worklist() {
       )}
       {answer?.total === 0 && <p>No alert is like that. Clear the filter, or choose another.</p>}
       {mayDecide && answer && current && (
-        <CaseActions alert={current} names={answer.names} login={login} onDone={focusList} />
+        <CaseActions alert={current} list={key} names={answer.names} login={login} onDone={focusList} />
       )}
     </div>
   );

@@ -1,6 +1,7 @@
-import { keepPreviousData, useMutation, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useQueries, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { ask } from "../../api";
+import { useChange } from "../../change";
 
 export type Alert = {
   week: string | null;
@@ -12,6 +13,7 @@ export type Alert = {
   expected_loss: number | null;
   flagged: boolean;
   audited: boolean;
+  reason: string | null;
   assigned_to: string | null;
   snoozed_until: string | null;
   escalated: boolean;
@@ -93,7 +95,7 @@ export function useSight(setSight: (sight: { first: number; last: number }) => v
 /** Do something with a case; the list is asked for anew then. */
 export function useCase() {
   const queries = useQueryClient();
-  return useMutation({
+  return useChange({
     mutationFn: ({ claim, step, body }: { claim: string; step: string; body?: unknown }) =>
       ask<unknown>(`/api/cases/${encodeURIComponent(claim)}/${step}`, { method: "POST", body }),
     onSettled: () => queries.invalidateQueries({ queryKey: ["worklist"] }),

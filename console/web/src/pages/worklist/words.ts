@@ -1,10 +1,11 @@
+import { moment } from "../../parts/words";
+import type { Trail } from "../claim/claim";
 import type { Alert } from "./alerts";
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const SHARE = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
-const MOMENT = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", timeZone: "UTC" });
 
 export const whole = (value: number | null) => (value === null ? "–" : WHOLE.format(value));
 export const share = (value: number) => SHARE.format(value);
@@ -19,17 +20,19 @@ export type Standing = { word: string; sort: "mine" | "others" | "set" | "free" 
 export function standing(alert: Alert, login: string, names: Record<string, string>): Standing {
   const named = (who: string) => names[who] ?? who;
   if (alert.held_by !== null && alert.held_until !== null) {
-    const until = `until ${TIME.format(new Date(alert.held_until))}`;
+    const until = `until ${TIME.format(new Date(alert.held_until))} UTC`;
     if (alert.held_by === login) return { word: `You hold it ${until}`, sort: "mine" };
     return { word: `${named(alert.held_by)} holds it ${until}`, sort: "others" };
   }
   if (alert.escalated) return { word: "Escalated", sort: "set" };
-  if (alert.snoozed_until !== null)
-    return { word: `Snoozed until ${MOMENT.format(new Date(alert.snoozed_until))}`, sort: "set" };
+  if (alert.snoozed_until !== null) return { word: `Snoozed until ${moment(alert.snoozed_until)}`, sort: "set" };
   if (alert.assigned_to === login) return { word: "Assigned to you", sort: "mine" };
   if (alert.assigned_to !== null) return { word: `Assigned to ${named(alert.assigned_to)}`, sort: "set" };
   return { word: "Free", sort: "free" };
 }
 
-/** What a claim is opened for that somebody comes upon here: it is kept beside their name. */
-export const CASE_WORK = { state: { purpose: "Case work" } };
+/** Why an alert stands here, without what goes without saying. */
+export const why = (reason: string | null) => reason?.replace(", which raises the fraud probability.", "") ?? "";
+
+/** What a claim is opened for that somebody comes upon here, by whom, and from which list. */
+export const caseWork = (list: string, by: string): { state: Trail } => ({ state: { purpose: "Case work", by, list } });
