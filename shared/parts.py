@@ -138,7 +138,7 @@ class Trees:
     def _booster(self) -> xgboost.Booster:
         import xgboost
 
-        return xgboost.Booster(model_file=bytearray(self.booster_json.encode()))
+        return xgboost.Booster({"nthread": 1}, model_file=bytearray(self.booster_json.encode()))
 
     def check(self, features: Sequence[Feature]) -> None:
         """Raise ValueError if the trees cannot be read, or are not for these features."""
@@ -147,29 +147,29 @@ class Trees:
 
     def contributions(self, known: pl.DataFrame, threads: int) -> Floats:
         """Exact share of each feature in the log odds (TreeSHAP), shape (n, features + 1); the expected value last."""
-        return self._contributions(laid_out(known, self.levels), threads)
-
-    def explained(self, known: pl.DataFrame, threads: int) -> tuple[Floats, Floats]:
-        """Margin and contributions of a few claims, which are laid out once for both."""
-        rows = laid_out(known, self.levels)
         self._booster.set_param({"nthread": threads})
-        margin = np.asarray(self._booster.inplace_predict(rows, predict_type="margin")).astype(float)
-        return margin, self._contributions(rows, threads)
-
-    def _contributions(self, laid: NDArray[np.float32], threads: int) -> Floats:
-        import xgboost
-
-        self._booster.set_param({"nthread": threads})
-        types = self._booster.feature_types
+        laid = laid_out(known, self.levels)
         # Some at a time: until XGBoost returns, nobody hears SIGTERM, and a claim costs it up to a millisecond.
         shares = [
-            self._booster.predict(
-                xgboost.DMatrix(rows, feature_types=types, enable_categorical=True, nthread=threads),
-                pred_contribs=True,
-            )
+            self._booster.predict(self._matrix(rows, threads), pred_contribs=True)
             for rows in np.split(laid, range(EXPLAINED, len(laid), EXPLAINED))
         ]
         return np.concatenate(shares).astype(float)
+
+    def explained(self, known: pl.DataFrame) -> tuple[Floats, Floats]:
+        """Margin and contributions of a few claims, which are laid out once for both.
+
+        By one thread: to wake others takes longer than a claim, and so does it to tell XGBoost how many to take.
+        """
+        rows = self._matrix(laid_out(known, self.levels), 1)
+        margin = self._booster.predict(rows, output_margin=True).astype(float)
+        return margin, self._booster.predict(rows, pred_contribs=True).astype(float)
+
+    def _matrix(self, rows: NDArray[np.float32], threads: int) -> xgboost.DMatrix:
+        import xgboost
+
+        types = self._booster.feature_types
+        return xgboost.DMatrix(rows, feature_types=types, enable_categorical=True, nthread=threads)
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""

@@ -22,8 +22,6 @@ from shared.reasons import Explainer
 from shared.unscorable import unscorable
 from shared.usual import Usual
 
-THREADS = 1
-"""Of XGBoost: for a handful of claims, waking others takes longer than the work."""
 Fault = dict[str, str]
 Past = Sequence[float | None]
 
@@ -163,7 +161,7 @@ def score(claims: pl.DataFrame, past: Sequence[Past], live: Live, contract: Cont
         pl.Series(name, [row[place] for row in past], dtype=pl.Float64) for place, name in enumerate(past_of(contract))
     ]
     known = live.model.known(claims.with_columns(columns))
-    probability, contributions = live.model.explained(known, THREADS)
+    probability, contributions = live.model.explained(known)
     why = unscorable(known, probability)
     reasons = live.explainer.explain(claims, known, contributions)
     return [
