@@ -14,7 +14,7 @@ from shared.champion import Champion
 from shared.clean import clean_claims, keys
 from shared.contract import Contract
 from shared.contract_parts import POLARS_DTYPES, DType
-from shared.json_cells import Row, column_of
+from shared.json_cells import Row
 from shared.model import Model
 from shared.past import entities, past_of, usual_amount
 from shared.pseudonyms import Pseudonyms
@@ -62,16 +62,11 @@ class Score:
     unscorable: str | None
 
 
-def cells_of(rows: Sequence[Row], contract: Contract) -> pl.DataFrame:
-    """Lay objects out as etl lays out lines of a file."""
-    return pl.DataFrame([column_of(header, rows) for header in contract.sources.values()])
-
-
 def reference_keys(
-    cells: pl.DataFrame, contract: Contract, table: str, pseudonyms: Pseudonyms | None
+    rows: Sequence[Row], contract: Contract, table: str, pseudonyms: Pseudonyms | None
 ) -> dict[str, str]:
     """Keys by which claims are joined to a reference table, as the claims have them, by how the table has them."""
-    asked = keys(cells, contract, table)
+    asked = keys(rows, contract, table)
     stored = pseudonyms.of(asked) if pseudonyms and contract.reference[table].key in contract.personal else asked
     return dict(zip(stored.to_list(), asked.to_list(), strict=True))
 
@@ -100,15 +95,15 @@ def stored_rows(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, DType]) 
 
 
 def check(
-    cells: pl.DataFrame,
+    rows: Sequence[Row],
     contract: Contract,
     pseudonyms: Pseudonyms | None,
     tables: Mapping[str, pl.DataFrame],
     moment: datetime,
 ) -> Checked:
     """Hold claims to the contract, each by itself: two may have one id."""
-    places = pl.int_range(cells.height, eager=True).alias("file_line")
-    cleaned = clean_claims(places, cells, contract, pseudonyms, tables, moment, together=True)
+    places = pl.Series("file_line", range(len(rows)))
+    cleaned = clean_claims(places, rows, contract, pseudonyms, tables, moment)
     faults = dict[int, list[Fault]]()
     for place, name, reason in cleaned.faults():
         faults.setdefault(place, []).append({"field": contract.sources.get(name, name), "message": reason})
