@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shared.anomaly import Anomaly
-from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, Floats, enum_of
+from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, Floats
 from shared.profile import Profile
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ class Trees:
         By one thread: to wake others takes longer than a claim, and so does it to tell XGBoost how many to take.
         """
         rows = self._matrix(laid_out(known, self.levels), 1)
-        margin = self._booster.predict(rows, output_margin=True).astype(float)
-        return margin, self._booster.predict(rows, pred_contribs=True).astype(float)
+        predict = partial(self._booster.predict, rows, validate_features=False)
+        return predict(output_margin=True).astype(float), predict(pred_contribs=True).astype(float)
 
     def _matrix(self, rows: NDArray[np.float32], threads: int) -> xgboost.DMatrix:
         import xgboost
@@ -209,23 +209,22 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         `UNKNOWN` where a number is; for a category the codes of :class:`shared.features.Bins`: 0 a level that is rare
         or new, 1 none, from 2 on the levels.
     """
-    columns = [
-        _laid_out(name, tuple(kept) if dtype == pl.String else None)
-        for (name, dtype), kept in zip(known.schema.items(), levels, strict=True)
+    codes = [
+        _codes(name, tuple(kept))
+        for name, dtype, kept in zip(known.columns, known.dtypes, levels, strict=True)
+        if dtype == pl.String
     ]
-    # Column by column first: numpy turns that round faster than Polars writes rows. Some at a time, for memory's sake.
     rows = np.empty((known.height, known.width), np.float32)
-    for start in range(0, known.height, LAID_OUT):
-        rows[start : start + LAID_OUT] = known[start : start + LAID_OUT].select(columns).to_numpy(order="fortran")
+    for start in range(0, known.height, LAID_OUT):  # some at a time, for memory's sake
+        numbers = known[start : start + LAID_OUT].with_columns(codes).to_numpy(writable=True)  # NaN for null
+        np.clip(numbers, -_LARGEST, _LARGEST, out=numbers)
+        numbers[np.isnan(numbers)] = UNKNOWN
+        rows[start : start + LAID_OUT] = numbers
     return rows
 
 
 @lru_cache(maxsize=10_000)
-def _laid_out(name: str, levels: tuple[str, ...] | None) -> pl.Expr:
+def _codes(name: str, levels: tuple[str, ...]) -> pl.Expr:
     """Made once, since for a single claim making it costs as much as running it."""
-    column = pl.col(name)
-    if levels is None:
-        return column.cast(pl.Float32).clip(-_LARGEST, _LARGEST).fill_null(UNKNOWN)
-    codes = column.cast(enum_of(levels), strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
-    unseen, missing = pl.lit(UNSEEN, pl.Float32), pl.lit(MISSING, pl.Float32)
-    return codes.fill_null(pl.when(column.is_null()).then(missing).otherwise(unseen)).alias(name)
+    codes = {None: float(MISSING)} | {level: float(place) for place, level in enumerate(levels, start=FIRST_BIN)}
+    return pl.col(name).replace_strict(codes, default=float(UNSEEN), return_dtype=pl.Float64)

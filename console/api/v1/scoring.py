@@ -122,9 +122,8 @@ def asked(
     """
     roles, names = contract.roles, entities(contract)
     kind = roles.kind if usual_amount(contract) else None
-    columns = dict.fromkeys(["claim_id", "event_time", *names, *filter(None, (roles.claimant, kind))])
     found = []
-    for place, claim in enumerate(claims.select([*columns]).iter_rows(named=True)):
+    for place, claim in enumerate(claims.iter_rows(named=True)):
         day = days[place] if days is not None else claim["event_time"].date()
         found.append(
             {
@@ -152,16 +151,14 @@ def score(claims: pl.DataFrame, past: Sequence[Past], live: Live, contract: Cont
     ModelError
         The champion looks at what the contract lacks.
     """
-    columns = [
-        pl.Series(name, [row[place] for row in past], dtype=pl.Float64) for place, name in enumerate(past_of(contract))
-    ]
-    known = live.model.known(claims.with_columns(columns))
+    told = pl.DataFrame(past, dict.fromkeys(past_of(contract), pl.Float64), orient="row")
+    known = live.model.known(claims.hstack(told))
     probability, contributions = live.model.explained(known)
     why = unscorable(known, probability)
     reasons = live.explainer.explain(claims, known, contributions)
     return [
-        Score(claim_id, value, value >= live.champion.threshold, json.loads(told), lacks)
-        for claim_id, value, told, lacks in zip(claims["claim_id"], probability.tolist(), reasons, why, strict=True)
+        Score(claim_id, value, value >= live.champion.threshold, json.loads(words), lacks)
+        for claim_id, value, words, lacks in zip(claims["claim_id"], probability.tolist(), reasons, why, strict=True)
     ]
 
 
