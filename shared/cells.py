@@ -5,16 +5,18 @@ Most columns have far fewer different cells than cells, so each different one is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 import polars as pl
 
 from shared.contract_parts import POLARS_DTYPES, Column
+from shared.json_cells import Row, column_of
+from shared.plain import FALSE, TRUE, reader, unknown_words
 
-_TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _MOST_DIFFERENT = 0.5
 """Share of different cells from which it costs less to judge each."""
 _MOST_REMEMBERED = 10_000
@@ -60,59 +62,31 @@ def judge(cells: pl.Series, column: Column, na_values: tuple[str, ...]) -> Judge
     return _remembered(column, na_values).judge(cells)
 
 
-def judge_together(cells: Sequence[pl.Series], columns: Sequence[Column], na_values: tuple[str, ...]) -> list[Judged]:
-    """Judge the cells of all columns as :func:`judge` does those of each, by a few queries in all.
+def judge_few(rows: Sequence[Row], columns: Mapping[str, Column], na_values: tuple[str, ...]) -> dict[str, Judged]:
+    """Judge the cells of a few rows as :func:`judge` does those of each column, by the name of their column.
 
-    It remembers nothing; of a few rows it is many times as fast, since what costs there is a query and not a cell.
-
-    Parameters
-    ----------
-    cells : sequence of polars.Series
-        Of each column, as long as each other.
+    It remembers nothing, and needs no query for a column all of whose cells are plain.
     """
-    texts, values, broken, faults = _queries(tuple(columns), na_values)
-    frame = pl.DataFrame([cell.alias(_place("raw", place)) for place, cell in enumerate(cells)])
-    try:
-        frame = frame.cast(pl.String)
-    except pl.exceptions.ComputeError:
-        frame = pl.DataFrame([_decoded(cell).alias(cell.name) for cell in frame])
-    frame = frame.select(texts).with_columns(values)
-    is_broken = any(column.any() for column in frame.select(broken))
-    found = frame.select(faults) if is_broken else None
-    judged = []
-    for place, cell in enumerate(cells):
-        fault = None if found is None else found.to_series(place)
-        judged.append(
-            Judged(
-                frame[_place("text", place)],
-                frame[_place("value", place)],
-                fault if fault is not None and fault.null_count() < fault.len() else None,
-                cell,
-            )
-        )
-    return judged
+    values, texts, judged = dict[str, list[Any]](), dict[str, list[str | None]](), dict[str, Judged]()
+    for name, column in columns.items():
+        header = column.source or name
+        cells = [row.get(header) or "" for row in rows]
+        try:
+            values[name] = [*map(reader(column, na_values), cells)]
+        except ValueError:
+            judged[name] = _judge(column_of("cell", [{"cell": cell} for cell in cells]), column, na_values)
+        else:
+            texts[name] = [None if value is None else cell for cell, value in zip(cells, values[name], strict=True)]
+    typed = _series(values, {name: POLARS_DTYPES[columns[name].dtype] for name in values})
+    written = _series(texts, dict.fromkeys(texts, pl.String()))
+    judged |= {name: Judged(text, value, None) for name, text, value in zip(values, written, typed, strict=True)}
+    return {name: judged[name] for name in columns}
 
 
-@lru_cache(maxsize=100)
-def _queries(
-    columns: tuple[Column, ...], na_values: tuple[str, ...]
-) -> tuple[list[pl.Expr], list[pl.Expr], list[pl.Expr], list[pl.Expr]]:
-    """Made once, since making them costs as much as running them."""
-    texts, values, broken, faults = [], [], [], []
-    for place, column in enumerate(columns):
-        names = [_place(part, place) for part in ("raw", "garbled", "text", "value")]
-        raw, garbled, text, value = map(pl.col, names)
-        texts += [raw.is_null().alias(names[1]), _text(raw, column, na_values).alias(names[2])]
-        values.append(_cast(text, column).alias(names[3]))
-        checks = _checks(column, garbled, text, value)
-        # One by one: to hold any of so many against each other takes Polars longer than all else.
-        broken += [condition.alias(f"{place} {number}") for number, (condition, _) in enumerate(checks)]
-        faults.append(_fault(checks).alias(_place("fault", place)))
-    return texts, values, broken, faults
-
-
-def _place(part: str, place: int) -> str:
-    return f"{part} {place}"
+def _series(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, pl.DataType]) -> list[pl.Series]:
+    """Make them from rows, of which few cost Polars less than a series a column."""
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return pl.DataFrame(rows, schema).get_columns()
 
 
 class _Memory:
@@ -198,9 +172,8 @@ def _judge(cells: pl.Series, column: Column, na_values: tuple[str, ...]) -> Judg
 
 
 def _text(raw: pl.Expr, column: Column, na_values: tuple[str, ...]) -> pl.Expr:
-    unknown = ["", *(value.strip() for value in (*na_values, *column.na_values))]
     stripped = raw.str.strip_chars()
-    return pl.when(~stripped.is_in(unknown)).then(stripped)
+    return pl.when(~stripped.is_in(unknown_words(column, na_values))).then(stripped)
 
 
 def _fault(checks: Sequence[Check]) -> pl.Expr:
@@ -226,7 +199,7 @@ def _cast(text: pl.Expr, column: Column) -> pl.Expr:
     match column.dtype:
         case "boolean":
             lower = text.str.to_lowercase()
-            return pl.when(lower.is_in(_TRUE)).then(True).when(lower.is_in(_FALSE)).then(False)
+            return pl.when(lower.is_in(TRUE)).then(True).when(lower.is_in(FALSE)).then(False)
         case "date" if column.format:
             return within_calendar(text.str.to_date(column.format, strict=False))
         case "date":

@@ -11,14 +11,17 @@ from types import MappingProxyType
 
 import polars as pl
 
-from shared.cells import Judged, judge, judge_together, verdict, within_calendar
+from shared.cells import Judged, judge, judge_few, verdict, within_calendar
 from shared.contract import Contract, headers
 from shared.contract_parts import POLARS_DTYPES, Column, Derived, Outcomes, Reference
+from shared.json_cells import Row
 from shared.pseudonyms import Pseudonyms
 
 LONGEST_ID = 255
 """Bytes of a claim's id, or of the source of an outcome."""
 
+Cells = pl.DataFrame | Sequence[Row]
+"""One Binary column a header of the sender; or, of a few rows, the objects that came."""
 Fault = tuple[str, pl.Series]
 """Column, and what is wrong with it in each row, null where nothing is: never a value, which may be a person's."""
 
@@ -53,13 +56,11 @@ class Cleaned:
 
 def clean_claims(
     lines: pl.Series,
-    cells: pl.DataFrame,
+    cells: Cells,
     contract: Contract,
     pseudonyms: Pseudonyms | None = None,
     tables: Mapping[str, pl.DataFrame] = MappingProxyType({}),
     moment: datetime | None = None,
-    *,
-    together: bool = False,
 ) -> Cleaned:
     """Hold claims against the contract.
 
@@ -67,16 +68,15 @@ def clean_claims(
     ----------
     lines : polars.Series
         Number of each row.
-    cells : polars.DataFrame
-        One Binary column a header of the sender; columns that the contract does not name are passed over.
+    cells : polars.DataFrame, or sequence of dict
+        One Binary column a header of the sender, or objects with these as keys; what the contract does not name is
+        passed over. Objects are for a few claims, which are judged faster so, and come to the same.
     pseudonyms : Pseudonyms, optional
         What personal columns are stored as; needed where the contract names any.
     tables : mapping of str to polars.DataFrame, optional
         Of each reference table of the contract the rows that the claims' keys name: ``key`` and its columns.
     moment : datetime, optional
         What stands for the time of the event where the contract names none.
-    together : bool
-        Whether to judge all columns together, which comes to the same and is faster for a few rows.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def clean_claims(
         the columns that the contract stores.
     """
     roles = contract.roles
-    judged = (_judged_together if together else _judged)(cells, contract.columns, contract.file.na_values)
+    judged = _judged(cells, contract.columns, contract.file.na_values)
     faults = _faults(judged)
     told = pl.Series([None], dtype=pl.Boolean).new_from_index(0, lines.len())
     if roles.label and contract.label:
@@ -103,20 +103,23 @@ def clean_claims(
     )
     sound = _split(frame, faults)
     joined, absent = _join(sound.good, contract.reference, tables)
-    derived = _derive(joined, contract.derived).with_columns(_claim_id(joined, contract).alias(_ID))
+    derived = _derive(joined if roles.id else joined.with_columns(_hashes(joined, contract)), contract.derived)
+    claim_id = pl.col(roles.id or _ID).cast(pl.String)
     needed = [name for name, column in contract.derived.items() if not column.nullable]
-    whole = _split(derived, [*absent, *_unmade(derived, needed), *_unstorable(derived, {roles.id or "the row": _ID})])
-    own = [name for name in contract.personal if name in contract.columns or name in contract.derived]
-    good = whole.good if not own else _pseudonymised(whole.good, own, roles.id or "", pseudonyms)
+    unstorable = _unstorable(derived, {roles.id or "the row": claim_id})
+    whole = _split(derived, [*absent, *_unmade(derived, needed), *unstorable])
+    personal = [name for name in contract.personal if name in contract.columns or name in contract.derived]
+    own = _pseudonymised(whole.good, personal, pseudonyms)
     event_time = pl.col(roles.event_time) if roles.event_time else pl.lit(moment)
-    good = good.select(
-        "file_line",
-        pl.col(_ID).alias("claim_id"),
+    good = whole.good.select(
+        pl.col("file_line"),
+        own.get(roles.id or _ID, claim_id).alias("claim_id"),
         event_time.cast(POLARS_DTYPES["datetime"]).alias("event_time"),
         pl.col(_VERDICT).alias("is_fraud"),
-        *(name for name in contract.stored if name not in ("claim_id", "event_time")),
+        *(own.get(name, pl.col(name)) for name in contract.stored if name not in ("claim_id", "event_time")),
     )
-    return Cleaned(good, pl.concat([sound.bad, whole.bad]), _different(judged), sound._found + whole._found)
+    bad = pl.concat([sound.bad, whole.bad]) if sound._found else whole.bad
+    return Cleaned(good, bad, _different(judged), sound._found + whole._found)
 
 
 def clean_outcomes(
@@ -142,11 +145,11 @@ def clean_outcomes(
             *(judged[name].value.alias(name) for name in columns if name != "label"),
         ]
     )
-    indexed = {name: name for name in columns if name in ("claim_id", "source")}
+    indexed = {name: pl.col(name) for name in columns if name in ("claim_id", "source")}
     sound = _split(frame, [*faults, *_unstorable(frame, indexed)])
     good = sound.good
     if contract.roles.id in contract.personal:
-        good = _pseudonymised(good, ["claim_id"], "", pseudonyms)
+        good = good.with_columns(_pseudonymised(good, ["claim_id"], pseudonyms).values())
     good = good.select(
         "file_line",
         "claim_id",
@@ -175,15 +178,15 @@ def clean_reference(
     judged = _judged(cells, columns, contract.file.na_values)
     values = [column.value.alias(name) for name, column in judged.items()]
     frame = pl.DataFrame([lines.alias("file_line"), *values])
-    sound = _split(frame, [*_faults(judged), *_unstorable(frame, {reference.key: reference.key})])
+    sound = _split(frame, [*_faults(judged), *_unstorable(frame, {reference.key: pl.col(reference.key)})])
     personal = [name for name in columns if name in contract.personal]
-    good = sound.good if not personal else _pseudonymised(sound.good, personal, "", pseudonyms)
+    good = sound.good.with_columns(_pseudonymised(sound.good, personal, pseudonyms).values())
     return Cleaned(
         good.select("file_line", pl.col(reference.key).alias("key"), *reference.columns), sound.bad, _different(judged)
     )
 
 
-def keys(cells: pl.DataFrame, contract: Contract, table: str) -> pl.Series:
+def keys(cells: Cells, contract: Contract, table: str) -> pl.Series:
     """Different values by which claims are joined to a reference table."""
     name = contract.reference[table].key
     judged = _judged(cells, {name: contract.columns[name]}, contract.file.na_values)
@@ -209,17 +212,12 @@ def reference_key(reference: Reference, columns: Mapping[str, Column]) -> Column
     return Column(dtype="text", source=reference.id or columns[reference.key].source or reference.key)
 
 
-def _judged(cells: pl.DataFrame, columns: Mapping[str, Column], na_values: tuple[str, ...]) -> dict[str, Judged]:
+def _judged(cells: Cells, columns: Mapping[str, Column], na_values: tuple[str, ...]) -> dict[str, Judged]:
+    if not isinstance(cells, pl.DataFrame):
+        return judge_few(cells, columns, na_values)
     # Series by Series, since `pl.col` would take some headers for patterns.
     sources = headers(columns)
     return {name: judge(cells[sources[name]], column, na_values) for name, column in columns.items()}
-
-
-def _judged_together(
-    cells: pl.DataFrame, columns: Mapping[str, Column], na_values: tuple[str, ...]
-) -> dict[str, Judged]:
-    judged = judge_together([cells[header] for header in headers(columns).values()], [*columns.values()], na_values)
-    return dict(zip(columns, judged, strict=True))
 
 
 def _faults(judged: Mapping[str, Judged]) -> list[Fault]:
@@ -240,6 +238,7 @@ def _found(table: str) -> str:
 
 _VERDICT, _ID = "\nverdict", "\nid"
 """No column of a contract has a line break in its name, so these and those above are free."""
+_NOTHING = pl.DataFrame(schema={"file_line": pl.Int64, "column_name": pl.String, "reason": pl.String})
 
 
 def _join(
@@ -257,42 +256,40 @@ def _join(
     return frame, faults
 
 
-def _claim_id(frame: pl.DataFrame, contract: Contract) -> pl.Expr | pl.Series:
-    """The column that names a claim, else a hash of all that the contract knows of the row but its label."""
-    if contract.roles.id:
-        return pl.col(contract.roles.id).cast(pl.String)
+def _hashes(frame: pl.DataFrame, contract: Contract) -> pl.Series:
+    """Name claims that have no id by a hash of all that the contract knows of the row but its label."""
     parts = [pl.col(_text(name)).fill_null("\x00") for name in contract.columns if name != contract.roles.label]
     rows = frame.select(pl.concat_str(parts, separator="\x1f")).to_series()
-    return pl.Series([hashlib.sha256(row.encode()).hexdigest()[:32] for row in rows], dtype=pl.String)
+    return pl.Series(_ID, [hashlib.sha256(row.encode()).hexdigest()[:32] for row in rows], dtype=pl.String)
 
 
-def _pseudonymised(
-    frame: pl.DataFrame, columns: Sequence[str], claim_id: str, pseudonyms: Pseudonyms | None
-) -> pl.DataFrame:
-    assert pseudonyms is not None
-    frame = frame.with_columns(pseudonyms.of(frame[name].cast(pl.String)).alias(name) for name in columns)
-    return frame.with_columns(frame[claim_id].alias(_ID)) if claim_id in columns else frame
+def _pseudonymised(frame: pl.DataFrame, columns: Sequence[str], pseudonyms: Pseudonyms | None) -> dict[str, pl.Series]:
+    assert pseudonyms is not None or not columns
+    return {name: pseudonyms.of(frame[name].cast(pl.String)) for name in columns} if pseudonyms else {}
 
 
-def _unstorable(frame: pl.DataFrame, columns: Mapping[str, str]) -> list[Fault]:
+def _unstorable(frame: pl.DataFrame, columns: Mapping[str, pl.Expr]) -> list[Fault]:
     # Indexed columns: Postgres refuses an entry of more than a third of a page.
     say = pl.lit(f"longer than {LONGEST_ID} bytes")
     return [
-        (name, frame.select(pl.when(pl.col(column).str.len_bytes() > LONGEST_ID).then(say)).to_series())
+        (name, frame.select(pl.when(column.str.len_bytes() > LONGEST_ID).then(say)).to_series())
         for name, column in columns.items()
     ]
 
 
 def _unmade(frame: pl.DataFrame, columns: Iterable[str]) -> list[Fault]:
     say = pl.lit("cannot be made from this row")
-    return [(name, frame.select(pl.when(pl.col(name).is_null()).then(say)).to_series()) for name in columns]
+    return [
+        (name, frame.select(pl.when(pl.col(name).is_null()).then(say)).to_series())
+        for name in columns
+        if frame[name].has_nulls()
+    ]
 
 
 def _split(frame: pl.DataFrame, faults: list[Fault]) -> Cleaned:
-    nothing = pl.DataFrame(schema={"file_line": pl.Int64, "column_name": pl.String, "reason": pl.String})
     faults = [(name, fault) for name, fault in faults if fault.null_count() < fault.len()]
     if not faults:
-        return Cleaned(frame, nothing)
+        return Cleaned(frame, _NOTHING)
     told = pl.DataFrame([fault.alias(str(place)) for place, (_, fault) in enumerate(faults)])
     said = [pl.lit(f"{name}: ") + pl.col(str(place)) for place, (name, _) in enumerate(faults)]
     named = [pl.when(pl.col(str(place)).is_not_null()).then(pl.lit(name)) for place, (name, _) in enumerate(faults)]
@@ -307,10 +304,11 @@ def _split(frame: pl.DataFrame, faults: list[Fault]) -> Cleaned:
 
 def _derive(frame: pl.DataFrame, derived: Mapping[str, Derived]) -> pl.DataFrame:
     """Add the derived columns, each null where it cannot be made."""
-    made = []
-    for name, column in derived.items():
-        made.append(_evaluate(frame, _sound(column)).alias(name))
-    return frame.with_columns(made)
+    values = [_sound(column).alias(name) for name, column in derived.items()]
+    try:
+        return frame.with_columns(values)
+    except pl.exceptions.PolarsError:  # one cannot be made from some row
+        return frame.with_columns(_evaluate(frame, value) for value in values)
 
 
 @lru_cache(maxsize=10_000)

@@ -114,8 +114,8 @@ def values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFrame:
         A column a feature, in their order: Float64 for numbers and ordered levels, String for categories; null where
         unknown, which infinity and NaN are too: a derived column may have divided by zero. Rows as they came.
     """
-    schema = claims.schema
-    return claims.select(_value(feature, schema[feature.sources[0]]) for feature in features)
+    dtypes = dict(zip(claims.columns, claims.dtypes, strict=True))
+    return claims.select(_value(feature, dtypes[feature.sources[0]]) for feature in features)
 
 
 @lru_cache(maxsize=10_000)
@@ -221,10 +221,12 @@ class Bins:
             A code from 0 to ``size - 1`` a value.
         """
         if column.dtype == pl.String:
-            places = column.cast(enum_of(self.levels), strict=False).to_physical().cast(pl.Int32) + FIRST_BIN
-            known = places.fill_null(UNSEEN).to_numpy()
-            return np.where(column.is_null().to_numpy(), MISSING, known).astype(np.int32)
-        numbers = column.fill_null(np.nan).to_numpy()
+            places = column.cast(enum_of(self.levels), strict=False).to_physical().cast(pl.Float64).to_numpy()
+            codes = np.where(np.isnan(places), UNSEEN, places + FIRST_BIN).astype(np.int32)
+            if column.has_nulls():
+                codes[column.is_null().to_numpy()] = MISSING
+            return codes
+        numbers = column.to_numpy()  # NaN for null
         placed = np.searchsorted(np.asarray(self.edges), numbers, side="right") + FIRST_BIN
         return np.where(np.isnan(numbers), MISSING, placed).astype(np.int32)
 

@@ -78,12 +78,10 @@ class Model:
         mean = np.mean([part.contributions(known, threads)[:, :-1] for part in self.parts], axis=0)
         return np.asarray(self.calibration.slope * mean)
 
-    def explained(self, known: pl.DataFrame, threads: int) -> tuple[Floats, Floats]:
-        """Probability and contributions of a few claims; see the two by themselves."""
+    def explained(self, known: pl.DataFrame) -> tuple[Floats, Floats]:
+        """Probability and contributions of a few claims, by one thread; see the two by themselves."""
         told = [
-            part.explained(known, threads)
-            if isinstance(part, Trees)
-            else (part.margin(known, threads), part.contributions(known, threads))
+            part.explained(known) if isinstance(part, Trees) else (part.margin(known, 1), part.contributions(known, 1))
             for part in self.parts
         ]
         margins, shares = zip(*told, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from shared.anomaly import Anomaly
-from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, Floats, enum_of
+from shared.features import FIRST_BIN, Bins, Feature, Floats, enum_of
 from shared.profile import Profile
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Trees:
     def _booster(self) -> xgboost.Booster:
         import xgboost
 
-        return xgboost.Booster(model_file=bytearray(self.booster_json.encode()))
+        return xgboost.Booster({"nthread": 1}, model_file=bytearray(self.booster_json.encode()))
 
     def check(self, features: Sequence[Feature]) -> None:
         """Raise ValueError if the trees cannot be read, or are not for these features."""
@@ -147,25 +147,23 @@ class Trees:
 
     def contributions(self, known: pl.DataFrame, threads: int) -> Floats:
         """Exact share of each feature in the log odds (TreeSHAP), shape (n, features + 1); the expected value last."""
-        return self._contributions(laid_out(known, self.levels), threads)
-
-    def explained(self, known: pl.DataFrame, threads: int) -> tuple[Floats, Floats]:
-        """Margin and contributions of a few claims, which are laid out once for both."""
-        rows = laid_out(known, self.levels)
         self._booster.set_param({"nthread": threads})
-        margin = np.asarray(self._booster.inplace_predict(rows, predict_type="margin")).astype(float)
-        return margin, self._contributions(rows, threads)
-
-    def _contributions(self, laid: NDArray[np.float32], threads: int) -> Floats:
-        import xgboost
-
-        self._booster.set_param({"nthread": threads})
+        laid = laid_out(known, self.levels)
         # Some at a time: until XGBoost returns, nobody hears SIGTERM, and a claim costs it up to a millisecond.
         shares = [
-            self._booster.predict(xgboost.DMatrix(rows, nthread=threads), pred_contribs=True)
+            self._booster.predict(_matrix(rows, threads), pred_contribs=True)
             for rows in np.split(laid, range(EXPLAINED, len(laid), EXPLAINED))
         ]
         return np.concatenate(shares).astype(float)
+
+    def explained(self, known: pl.DataFrame) -> tuple[Floats, Floats]:
+        """Margin and contributions of a few claims, which are laid out once for both.
+
+        By one thread: to wake others takes longer than a claim, and so does it to tell XGBoost how many to take.
+        """
+        rows = _matrix(laid_out(known, self.levels), 1)
+        predict = partial(self._booster.predict, rows, validate_features=False)
+        return predict(output_margin=True).astype(float), predict(pred_contribs=True).astype(float)
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
@@ -179,6 +177,12 @@ class Trees:
 
     def _margin(self, known: pl.DataFrame) -> NDArray[np.float32]:
         return np.asarray(self._booster.inplace_predict(laid_out(known, self.levels), predict_type="margin"))
+
+
+def _matrix(rows: NDArray[np.float32], threads: int) -> xgboost.DMatrix:
+    import xgboost
+
+    return xgboost.DMatrix(rows, nthread=threads)
 
 
 Part = Logistic | Unusual | Trees
@@ -200,23 +204,27 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         `UNKNOWN` where a number is; for a category the codes of :class:`shared.features.Bins`: 0 a level that is rare
         or new, 1 none, from 2 on the levels.
     """
-    columns = [
-        _laid_out(name, tuple(kept) if dtype == pl.String else None)
-        for (name, dtype), kept in zip(known.schema.items(), levels, strict=True)
+    codes = [
+        _codes(name, tuple(kept))
+        for name, dtype, kept in zip(known.columns, known.dtypes, levels, strict=True)
+        if dtype == pl.String
     ]
-    # Column by column first: numpy turns that round faster than Polars writes rows. Some at a time, for memory's sake.
     rows = np.empty((known.height, known.width), np.float32)
-    for start in range(0, known.height, LAID_OUT):
-        rows[start : start + LAID_OUT] = known[start : start + LAID_OUT].select(columns).to_numpy(order="fortran")
+    for start in range(0, known.height, LAID_OUT):  # some at a time, for memory's sake
+        # Column by column first: numpy turns that round faster than Polars writes rows.
+        columns = known[start : start + LAID_OUT].with_columns(codes).to_numpy(order="fortran")  # NaN for null
+        part = rows[start : start + LAID_OUT]
+        with np.errstate(over="ignore"):
+            part[:] = columns
+        np.clip(part, -_LARGEST, _LARGEST, out=part)
+        np.copyto(part, UNKNOWN, where=np.isnan(part))
     return rows
 
 
 @lru_cache(maxsize=10_000)
-def _laid_out(name: str, levels: tuple[str, ...] | None) -> pl.Expr:
+def _codes(name: str, levels: tuple[str, ...]) -> pl.Expr:
     """Made once, since for a single claim making it costs as much as running it."""
     column = pl.col(name)
-    if levels is None:
-        return column.cast(pl.Float32).clip(-_LARGEST, _LARGEST).fill_null(UNKNOWN)
-    codes = column.cast(enum_of(levels), strict=False).to_physical().cast(pl.Float32) + FIRST_BIN
-    unseen, missing = pl.lit(UNSEEN, pl.Float32), pl.lit(MISSING, pl.Float32)
-    return codes.fill_null(pl.when(column.is_null()).then(missing).otherwise(unseen)).alias(name)
+    places = column.cast(enum_of(levels), strict=False).to_physical().cast(pl.Float64)
+    # Without a place it is MISSING, which is 1, or else UNSEEN, which is 0.
+    return (places + FIRST_BIN).fill_null(column.is_null().cast(pl.Float64)).alias(name)

@@ -22,6 +22,7 @@ from psycopg.sql import SQL, Identifier
 from shared.contract import Contract
 from shared.database import Database
 from shared.job import Job
+from shared.json_cells import Row
 from shared.settings import Settings, from_environment
 
 ROOT = Path(__file__).parents[1]
@@ -106,6 +107,12 @@ def cells(rows: Iterable[Mapping[str, str | bytes]], columns: Iterable[str] = CL
     data = {name: [_bytes(row.get(name, "")) for row in rows] for name in columns}
     lines = pl.int_range(2, len(rows) + 2, eager=True).alias("file_line")
     return lines, pl.DataFrame(data, schema=dict.fromkeys(data, pl.Binary))
+
+
+def objects(rows: Sequence[Mapping[str, str | bytes]]) -> tuple[pl.Series, list[Row]]:
+    """Lay rows out as the console does claims to be scored; a byte that is not UTF-8 is half of a pair there."""
+    lines = pl.int_range(2, len(rows) + 2, eager=True).alias("file_line")
+    return lines, [{name: _bytes(cell).decode(errors="surrogateescape") for name, cell in row.items()} for row in rows]
 
 
 def drop(folder: Path, name: str, content: str | bytes, kind: str = "claims") -> Path:

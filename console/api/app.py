@@ -78,10 +78,9 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
     problems.install(app)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=LARGEST_BODY)
     app.add_middleware(Guard, public_url=settings.public_url)
+    v1.mount(app, contract)  # first: a request is held against one route after the other
     for router in ROUTERS:
         app.include_router(router)
-
-    v1.mount(app, contract)
 
     @app.get("/healthz")
     async def healthy() -> dict[str, str]:

@@ -10,17 +10,17 @@ import pytest
 from shared.clean import clean_claims, clean_outcomes
 from shared.contract import Contract
 from shared.contract_parts import Column
-from tests.factories import CLAIM, cells, claims, contract, with_outcomes
+from tests.factories import CLAIM, cells, claims, contract, objects, with_outcomes
 
 MOTOR = contract()
 
 
 def _value(column: str, text: str | bytes, of: Contract = MOTOR) -> Any:
     """Value of a cell in an otherwise good claim; a string that begins with an exclamation mark is why it is bad."""
-    rows = cells([CLAIM | {column: text}], of.columns)
-    cleaned, together = clean_claims(*rows, of), clean_claims(*rows, of, together=True)
-    assert together.good.equals(cleaned.good)
-    assert together.bad.equals(cleaned.bad)
+    rows = [CLAIM | {column: text}]
+    cleaned, few = clean_claims(*cells(rows, of.columns), of), clean_claims(*objects(rows), of)
+    assert few.good.equals(cleaned.good)
+    assert few.bad.equals(cleaned.bad)
     assert cleaned.good.height + cleaned.bad.height == 1
     if cleaned.bad.height:
         assert cleaned.bad["column_name"][0] == column
@@ -165,8 +165,8 @@ def test_faults_one_by_one() -> None:
     """Each fault of each bad row is told by itself too: those of cells, and of rows whose cells are sound."""
     derived = {"half": {"dtype": "integer", "sql": "count / 2"}}
     rows = [CLAIM, CLAIM | {"amount": "x", "claim": ""}, CLAIM | {"count": "?"}]
-    for together in (False, True):
-        cleaned = clean_claims(*cells(rows), contract(derived=derived), together=together)
+    for laid_out in (cells(rows), objects(rows)):
+        cleaned = clean_claims(*laid_out, contract(derived=derived))
         assert sorted(cleaned.faults()) == [
             (3, "amount", "not a number"),
             (3, "claim", "missing"),

@@ -156,9 +156,9 @@ class Scores:
             self._settings.now(),
             self.contract,
         )
-        cells = scoring.cells_of([waiting.row for waiting in batch], contract)
-        tables = {table: await self._reference(cells, table) for table in contract.reference}
-        checked = await self.on_thread(partial(scoring.check, cells, contract, self._pseudonyms, tables, moment))
+        rows = [waiting.row for waiting in batch]
+        tables = {table: await self._reference(rows, table) for table in contract.reference}
+        checked = await self.on_thread(partial(scoring.check, rows, contract, self._pseudonyms, tables, moment))
         for place, faults in checked.faults.items():
             _refuse(batch[place], "the claim breaks the contract", faults)
         if checked.claims.is_empty():
@@ -173,10 +173,10 @@ class Scores:
             elif not batch[place].answer.done():
                 batch[place].answer.set_result(told(scored, live, contract, moment))
 
-    async def _reference(self, cells: pl.DataFrame, table: str) -> pl.DataFrame:
-        asked = await self.on_thread(partial(scoring.reference_keys, cells, self.contract, table, self._pseudonyms))
-        rows = await self._store.rows("SELECT api_reference(%s, %s) AS row", [table, [*asked]])
-        return scoring.reference_rows([row["row"] for row in rows], self.contract, table, asked)
+    async def _reference(self, rows: Sequence[Row], table: str) -> pl.DataFrame:
+        asked = await self.on_thread(partial(scoring.reference_keys, rows, self.contract, table, self._pseudonyms))
+        found = await self._store.rows("SELECT api_reference(%s, %s) AS row", [table, [*asked]])
+        return scoring.reference_rows([row["row"] for row in found], self.contract, table, asked)
 
 
 def told(scored: Score, live: Live, contract: Contract, moment: datetime) -> dict[str, Any]:

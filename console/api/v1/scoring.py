@@ -14,7 +14,7 @@ from shared.champion import Champion
 from shared.clean import clean_claims, keys
 from shared.contract import Contract
 from shared.contract_parts import POLARS_DTYPES, DType
-from shared.json_cells import Row, column_of
+from shared.json_cells import Row
 from shared.model import Model
 from shared.past import entities, past_of, usual_amount
 from shared.pseudonyms import Pseudonyms
@@ -22,8 +22,6 @@ from shared.reasons import Explainer
 from shared.unscorable import unscorable
 from shared.usual import Usual
 
-THREADS = 1
-"""Of XGBoost: for a handful of claims, waking others takes longer than the work."""
 Fault = dict[str, str]
 Past = Sequence[float | None]
 
@@ -64,16 +62,11 @@ class Score:
     unscorable: str | None
 
 
-def cells_of(rows: Sequence[Row], contract: Contract) -> pl.DataFrame:
-    """Lay objects out as etl lays out lines of a file."""
-    return pl.DataFrame([column_of(header, rows) for header in contract.sources.values()])
-
-
 def reference_keys(
-    cells: pl.DataFrame, contract: Contract, table: str, pseudonyms: Pseudonyms | None
+    rows: Sequence[Row], contract: Contract, table: str, pseudonyms: Pseudonyms | None
 ) -> dict[str, str]:
     """Keys by which claims are joined to a reference table, as the claims have them, by how the table has them."""
-    asked = keys(cells, contract, table)
+    asked = keys(rows, contract, table)
     stored = pseudonyms.of(asked) if pseudonyms and contract.reference[table].key in contract.personal else asked
     return dict(zip(stored.to_list(), asked.to_list(), strict=True))
 
@@ -102,15 +95,15 @@ def stored_rows(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, DType]) 
 
 
 def check(
-    cells: pl.DataFrame,
+    rows: Sequence[Row],
     contract: Contract,
     pseudonyms: Pseudonyms | None,
     tables: Mapping[str, pl.DataFrame],
     moment: datetime,
 ) -> Checked:
     """Hold claims to the contract, each by itself: two may have one id."""
-    places = pl.int_range(cells.height, eager=True).alias("file_line")
-    cleaned = clean_claims(places, cells, contract, pseudonyms, tables, moment, together=True)
+    places = pl.Series("file_line", range(len(rows)))
+    cleaned = clean_claims(places, rows, contract, pseudonyms, tables, moment)
     faults = dict[int, list[Fault]]()
     for place, name, reason in cleaned.faults():
         faults.setdefault(place, []).append({"field": contract.sources.get(name, name), "message": reason})
@@ -129,9 +122,8 @@ def asked(
     """
     roles, names = contract.roles, entities(contract)
     kind = roles.kind if usual_amount(contract) else None
-    columns = dict.fromkeys(["claim_id", "event_time", *names, *filter(None, (roles.claimant, kind))])
     found = []
-    for place, claim in enumerate(claims.select([*columns]).iter_rows(named=True)):
+    for place, claim in enumerate(claims.iter_rows(named=True)):
         day = days[place] if days is not None else claim["event_time"].date()
         found.append(
             {
@@ -159,16 +151,14 @@ def score(claims: pl.DataFrame, past: Sequence[Past], live: Live, contract: Cont
     ModelError
         The champion looks at what the contract lacks.
     """
-    columns = [
-        pl.Series(name, [row[place] for row in past], dtype=pl.Float64) for place, name in enumerate(past_of(contract))
-    ]
-    known = live.model.known(claims.with_columns(columns))
-    probability, contributions = live.model.explained(known, THREADS)
+    told = pl.DataFrame(past, dict.fromkeys(past_of(contract), pl.Float64), orient="row")
+    known = live.model.known(claims.hstack(told))
+    probability, contributions = live.model.explained(known)
     why = unscorable(known, probability)
     reasons = live.explainer.explain(claims, known, contributions)
     return [
-        Score(claim_id, value, value >= live.champion.threshold, json.loads(told), lacks)
-        for claim_id, value, told, lacks in zip(claims["claim_id"], probability.tolist(), reasons, why, strict=True)
+        Score(claim_id, value, value >= live.champion.threshold, json.loads(words), lacks)
+        for claim_id, value, words, lacks in zip(claims["claim_id"], probability.tolist(), reasons, why, strict=True)
     ]
 
 
