@@ -81,6 +81,18 @@ def test_who_is_shut_out_sees_the_form(place: Place, ada: Page) -> None:
     expect(cleo.get_by_role("alert")).to_have_text("No such login, or another password")
 
 
+def test_going_back_shows_nothing_that_was_kept(ada: Page) -> None:
+    """A page that the browser kept whole is hidden and loaded anew: somebody may have signed out since."""
+    ada.goto("/admin")
+    ada.get_by_role("heading", name="People").wait_for()
+    # As a browser does it; that of the tests keeps no pages.
+    ada.evaluate("window.kept = true; dispatchEvent(new PageTransitionEvent('pagehide', {persisted: true}))")
+    expect(ada.get_by_role("heading", name="People")).to_be_hidden()
+    ada.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    expect(ada.get_by_role("heading", name="People")).to_be_visible()
+    assert ada.evaluate("window.kept") is None
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])
 def test_pages_for_everybody(place: Place, width: int, dark: bool) -> None:

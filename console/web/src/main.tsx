@@ -35,6 +35,14 @@ const queries: QueryClient = new QueryClient({
   },
 });
 
+// Browsers keep a page whole that one leaves: whoever goes back after somebody signed out must not see it.
+window.addEventListener("pagehide", () => {
+  document.documentElement.hidden = true;
+});
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) window.location.reload();
+});
+
 function Pages() {
   const { permissions } = useSession();
   return (

@@ -274,7 +274,7 @@ function Queues({ waiting }: { waiting: Waiting }) {
         keyOf={(row) => row.label}
         chosen={(row) => row.label === "all"}
         columns={[
-          { name: "Since the claim", cell: (row) => row.label },
+          { name: "Since the claim", kind: "wide", cell: (row) => row.label },
           ...shown.map(([key, name], place) => ({
             key,
             name,
