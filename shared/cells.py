@@ -74,7 +74,7 @@ def judge_few(rows: Sequence[Row], columns: Mapping[str, Column], na_values: tup
         try:
             values[name] = [*map(reader(column, na_values), cells)]
         except ValueError:
-            judged[name] = _judge(column_of("cell", [{"cell": cell} for cell in cells]), column, na_values)
+            judged[name] = _judge(column_of(header, rows), column, na_values)
         else:
             texts[name] = [None if value is None else cell for cell, value in zip(cells, values[name], strict=True)]
     typed = _series(values, {name: POLARS_DTYPES[columns[name].dtype] for name in values})

@@ -16,6 +16,7 @@ from shared.contract_parts import Column, DType
 
 TRUE, FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
 _DAY = r"[12][0-9]{3}-[0-9]{2}-[0-9]{2}"
+"""Of a year that no zone pushes out of the calendar."""
 
 
 def unknown_words(column: Column, na_values: tuple[str, ...]) -> list[str]:
@@ -44,7 +45,7 @@ def reader(column: Column, na_values: tuple[str, ...]) -> Callable[[str], Any]:
     unknown, levels, least, most = unknown_words(column, na_values), column.levels, column.min, column.max
     is_plain, value_of = _FORMS[column.dtype]
     if column.format or (column.dtype == "datetime" and (least, most) != (None, None)):
-        is_plain = re.compile(r"(?!)").match
+        is_plain = _form(r"(?!)")  # nothing is: only Polars knows its forms, and compares moments with days
 
     def read(cell: str) -> Any:
         if cell in unknown:
@@ -89,4 +90,5 @@ _FORMS: Mapping[DType, tuple[Callable[[str], object], Callable[[str], Any]]] = {
         _moment,
     ),
 }
-"""By dtype: which cells are plain, and what their value is. An integer has so few digits that a float holds it."""
+"""By dtype: which cells are plain, and what their value is. An integer has so few digits that a float, as which its
+bounds are given, holds it."""

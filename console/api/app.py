@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -65,6 +66,8 @@ def create_app(settings: ConsoleSettings, web: Path = WEB) -> FastAPI:
                 state.provider = Provider(settings, http)
             await stack.enter_async_context(v1.serving(app, store, settings, contract))
             state.worklist = await stack.enter_async_context(Worklist(store, settings.now))
+            gc.freeze()  # what is there stays: to look through it for garbage takes 0.2 s, for which all requests wait
+            stack.callback(gc.unfreeze)
             yield
 
     app = FastAPI(

@@ -151,7 +151,8 @@ def score(claims: pl.DataFrame, past: Sequence[Past], live: Live, contract: Cont
     ModelError
         The champion looks at what the contract lacks.
     """
-    told = pl.DataFrame(past, dict.fromkeys(past_of(contract), pl.Float64), orient="row")
+    names = past_of(contract)
+    told = pl.DataFrame([dict(zip(names, row, strict=True)) for row in past], dict.fromkeys(names, pl.Float64()))
     known = live.model.known(claims.hstack(told))
     probability, contributions = live.model.explained(known)
     why = unscorable(known, probability)
