@@ -25,7 +25,6 @@ Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
 UNSEEN, MISSING, FIRST_BIN = 0, 1, 2
-DAY_SECONDS = 86_400.0
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PAIRED_DATES = 5
 """Dates of a claim, beside its event, up to which the days between each two of them are features: ten at most."""
@@ -135,7 +134,8 @@ def _made(feature: Feature, dtype: pl.DataType) -> pl.Expr:
         return first.replace_strict(ranks, default=None, return_dtype=pl.Float64)
     if dtype.is_temporal():
         begin, end = (column.cast(pl.Datetime("us", "UTC")) for column in (first, *further))
-        return (end - begin).dt.total_seconds(fractional=True) / DAY_SECONDS
+        # Not by dividing: of a single claim Polars divides, of many it multiplies by the inverse.
+        return (end - begin).dt.total_days(fractional=True)
     number = first.cast(pl.Float64)
     if not further and not dtype.is_float():
         return number

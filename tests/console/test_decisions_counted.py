@@ -133,7 +133,7 @@ def test_the_next_training_learns_from_decisions(book: Book, anna: TestClient, c
         anna.post(f"/api/cases/{claim}/take")
         answer = anna.post(f"/api/claims/{claim}/decision", json={"decision": "fraud", "note": "a ring"})
         assert answer.status_code == 201, answer.text
-    assert anna.post(f"/api/claims/{undone}/undo").status_code == 200
+    assert anna.post(f"/api/claims/{undone}/undo", json=answer.json()).status_code == 200
     (before,) = book.rows("SELECT max(model_version) AS version FROM models")
     environment = book.environment() | {"PATH": os.environ["PATH"], "CLAIMSIGHT_GIT_SHA": "another"}
     subprocess.run([sys.executable, "-m", "jobs.train"], cwd=ROOT, env=environment, check=True, capture_output=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -47,6 +47,19 @@ def test_values_keep_rows_and_turn_what_is_unknown_into_null() -> None:
         "weekday of bought": ["Thursday", None, "Saturday", "Friday"],
         "weekday of event_time": ["Friday"] * 4,
     }
+
+
+def test_values_of_a_claim_do_not_depend_on_the_claims_beside_it() -> None:
+    """Alone or among others, to the last bit: the API scores one and the batch many."""
+    begin, draw = datetime(2024, 1, 1, tzinfo=UTC), np.random.default_rng(1)
+    moments = {
+        name: [begin + timedelta(seconds=int(second)) for second in draw.integers(0, 10**8, 500)]
+        for name in ("event_time", "bought")
+    }
+    claims = pl.DataFrame(moments, schema_overrides=dict.fromkeys(moments, pl.Datetime("us", "UTC")))
+    feature = Feature("days from bought", ("bought", "event_time"), "number")
+    alone = pl.concat(values(claim, [feature]) for claim in claims.iter_slices(1))
+    assert alone.equals(values(claims, [feature]))
 
 
 def test_days_between_dates_and_amounts_against_the_usual() -> None:
