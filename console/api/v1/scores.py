@@ -49,8 +49,9 @@ class Scores:
     """Scores claims; ``async with`` :meth:`at_work` has it do so.
 
     All that wait are taken together, at first one and under load more: a query of Polars or a call of XGBoost costs for
-    twenty claims what it costs for one. What needs the processor is done by one thread of its own, so that requests are
-    taken in meanwhile. One batch after the other: two at once share that thread, and each claim waits longer.
+    twenty claims what it costs for one. The model's work, of which a large one has much, is done by one thread of its
+    own, so that requests are taken in meanwhile; to check claims takes less long than two threads wait for each other.
+    One batch after the other: two at once share that thread, and each claim waits longer.
     """
 
     def __init__(self, store: Store, standing: Standing, settings: ConsoleSettings, contract: Contract) -> None:
@@ -158,7 +159,7 @@ class Scores:
         )
         rows = [waiting.row for waiting in batch]
         tables = {table: await self._reference(rows, table) for table in contract.reference}
-        checked = await self.on_thread(partial(scoring.check, rows, contract, self._pseudonyms, tables, moment))
+        checked = scoring.check(rows, contract, self._pseudonyms, tables, moment)
         for place, faults in checked.faults.items():
             _refuse(batch[place], "the claim breaks the contract", faults)
         if checked.claims.is_empty():
@@ -174,7 +175,7 @@ class Scores:
                 batch[place].answer.set_result(told(scored, live, contract, moment))
 
     async def _reference(self, rows: Sequence[Row], table: str) -> pl.DataFrame:
-        asked = await self.on_thread(partial(scoring.reference_keys, rows, self.contract, table, self._pseudonyms))
+        asked = scoring.reference_keys(rows, self.contract, table, self._pseudonyms)
         found = await self._store.rows("SELECT api_reference(%s, %s) AS row", [table, [*asked]])
         return scoring.reference_rows([row["row"] for row in found], self.contract, table, asked)
 
