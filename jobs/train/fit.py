@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import chdtrc
 
 from jobs.train.calibrate import platt
 from jobs.train.candidates import Candidate, Settings
 from shared.anomaly import Anomaly
+from shared.distances import chi_square
 from shared.features import Bins, Feature, Floats, weights_of_evidence
 from shared.model import Model
 from shared.parts import Logistic, Part, Trees, Unusual, laid_out
@@ -24,6 +26,8 @@ EVIDENCE_BINS = 5
 EVIDENCE_PRIOR = 30.0
 MIN_LEVEL_CLAIMS = 30
 """Claims that a level needs for a code of its own."""
+BY_CHANCE = 1e-6
+"""Probability of levels that differ so much in their frauds by chance, below which their codes stand in that order."""
 MAX_BIN = 64
 SKETCHED = 100_000
 """Claims that tell the quantiles by which numbers are put into bins: as many as 64 bins need, and many take seconds."""
@@ -73,9 +77,9 @@ class Fitter:
 
     @cached_property
     def levels(self) -> tuple[tuple[str, ...], ...]:
-        """Levels that trees tell apart, for each feature, in the order of their names: bands mostly stand in theirs."""
+        """Levels that trees tell apart, for each feature, in the order of their codes."""
         return tuple(
-            _frequent_levels(self._known[feature.name]) if feature.kind == "category" else ()
+            _frequent_levels(self._known[feature.name], self._y) if feature.kind == "category" else ()
             for feature in self._features
         )
 
@@ -133,6 +137,13 @@ class Fitter:
         return Trees(self.levels, booster.save_raw("json").decode())
 
 
-def _frequent_levels(column: pl.Series) -> tuple[str, ...]:
-    counts = column.drop_nulls().value_counts(sort=False)
-    return tuple(counts.filter(pl.col("count") >= MIN_LEVEL_CLAIMS)[column.name].sort().to_list())
+def _frequent_levels(column: pl.Series, y: Floats) -> tuple[str, ...]:
+    """By their names, which mostly order bands; by their rates of fraud where these differ by more than chance."""
+    by_level = pl.DataFrame({"level": column, "frauds": y}).drop_nulls().group_by("level")
+    found = by_level.agg(pl.len().alias("claims"), pl.col("frauds").sum().cast(pl.Int64))
+    found = found.filter(pl.col("claims") >= MIN_LEVEL_CLAIMS).sort("level")
+    claims, frauds = found["claims"].to_numpy().astype(np.int64), found["frauds"].to_numpy()
+    if found.height > 1 and chdtrc(found.height - 1, chi_square(frauds, claims - frauds)) < BY_CHANCE:
+        rates = (frauds + EVIDENCE_PRIOR * y.mean()) / (claims + EVIDENCE_PRIOR)
+        found = found[np.argsort(rates, kind="stable")]
+    return tuple(found["level"].to_list())

@@ -68,6 +68,16 @@ def test_some_claims_tell_the_bins_of_all(monkeypatch: pytest.MonkeyPatch) -> No
     assert roc_auc(actual, some.score(later, 1)) > roc_auc(actual, every.score(later, 1)) - 0.01
 
 
+@pytest.mark.parametrize(("rates", "order"), [((0.1, 0.9, 0.5), "acb"), ((0.5, 0.52, 0.48), "abc")])
+def test_levels_stand_by_their_frauds_only_beyond_chance(rates: tuple[float, ...], order: str) -> None:
+    """Levels whose frauds differ beyond chance stand in that order, others in that of their names; no rare one does."""
+    levels = np.repeat([*"cba", "rare"], [200, 200, 200, 29])
+    frauds = np.concatenate([np.arange(200) < 200 * rate for rate in (rates[2], rates[1], rates[0])] + [np.ones(29)])
+    known = pl.DataFrame({"level": [*levels, None]}, schema={"level": pl.String})
+    fitter = Fitter([Feature("level", ("level",), "category")], known, np.append(frauds, 1.0).astype(float), 1, 0)
+    assert fitter.levels == (tuple(order),)
+
+
 def test_shared_parts_are_those_fitted_alone() -> None:
     """A blend whose parts other candidates have too is the blend of parts fitted for it alone."""
     claims = claims_factory.claims(600)
