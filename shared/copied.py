@@ -66,7 +66,8 @@ def parsed(text: io.BytesIO, dtypes: dict[str, DType]) -> pl.DataFrame:
         return pl.DataFrame(schema={name: POLARS_DTYPES[dtype] for name, dtype in dtypes.items()})
     schema = {name: _CSV_DTYPES.get(dtype, POLARS_DTYPES[dtype]) for name, dtype in dtypes.items()}
     text.seek(0)
-    raw = pl.read_csv(text, has_header=False, schema=schema, try_parse_dates=False)
+    # In one piece: rows are looked at many times, and each time piece by piece.
+    raw = pl.read_csv(text, has_header=False, schema=schema, try_parse_dates=False).rechunk()
     return raw.with_columns(_from_csv(name, dtype) for name, dtype in dtypes.items() if dtype in _CSV_DTYPES)
 
 

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from shared.contract import Contract
 from shared.contract_parts import Column
+from shared.levels import FIRST_BIN, MISSING, UNSEEN, codes_by
 from shared.past import past_of, usual_amount
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
 
-UNSEEN, MISSING, FIRST_BIN = 0, 1, 2
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PAIRED_DATES = 5
 """Dates of a claim, beside its event, up to which the days between each two of them are features: ten at most."""
@@ -144,12 +144,6 @@ def _made(feature: Feature, dtype: pl.DataType) -> pl.Expr:
     return pl.when(number.is_finite()).then(number)
 
 
-@lru_cache(maxsize=10_000)
-def enum_of(levels: tuple[str, ...]) -> pl.Enum:
-    """Give the dtype of some levels; made once, since for a single claim making it costs as much as the cast."""
-    return pl.Enum(levels)
-
-
 @dataclass(frozen=True)
 class Bins:
     """Groups of a feature's values.
@@ -221,11 +215,7 @@ class Bins:
             A code from 0 to ``size - 1`` a value.
         """
         if column.dtype == pl.String:
-            places = column.cast(enum_of(self.levels), strict=False).to_physical().cast(pl.Float64).to_numpy()
-            codes = np.where(np.isnan(places), UNSEEN, places + FIRST_BIN).astype(np.int32)
-            if column.has_nulls():
-                codes[column.is_null().to_numpy()] = MISSING
-            return codes
+            return codes_by(self.levels)(column.hash().to_numpy()).astype(np.int32)
         numbers = column.to_numpy()  # NaN for null
         placed = np.searchsorted(np.asarray(self.edges), numbers, side="right") + FIRST_BIN
         return np.where(np.isnan(numbers), MISSING, placed).astype(np.int32)

@@ -16,7 +16,8 @@ import polars as pl
 
 from shared.contract import Contract
 from shared.errors import ModelError
-from shared.features import FIRST_BIN, Bins, Feature, Floats, values
+from shared.features import Bins, Feature, Floats, values
+from shared.levels import FIRST_BIN
 from shared.profile import Column, Counts, Profile
 
 PEERS = "peers.json"

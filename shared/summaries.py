@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 
 from shared.distances import Counts
-from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Floats
+from shared.features import Bins, Floats
+from shared.levels import FIRST_BIN, MISSING, UNSEEN
 
 MOST_EDGES = 256
 """Values of a number that are counted one by one: up to so many distinct ones nothing is lost."""

@@ -45,7 +45,7 @@ _OURS = (
     + """
 import numpy as np, polars as pl, pyarrow.parquet as pq
 from shared.distances import chi_square, jensen_shannon, kolmogorov_smirnov, population_stability_index, wasserstein
-from shared.features import FIRST_BIN
+from shared.levels import FIRST_BIN
 from shared.summaries import Grid, grouped
 SAMPLE, BATCH = 100_000, 100_000
 began, worked = time.perf_counter(), time.process_time()

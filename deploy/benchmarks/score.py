@@ -29,7 +29,7 @@ from shared.parts import UNKNOWN
 
 CLAIMS, MANY_CLAIMS, LEARNT = 1_000_000, 5_000_000, 100_000
 TRIALS = 3
-BATCH, BATCHES = 50_000, 10
+BATCH, BATCHES, TURNS = 50_000, 10, 3
 THREADS = 2
 ROOT = Path(__file__).parents[2]
 PACKAGES = "packages"
@@ -77,18 +77,18 @@ print("{}")
 _PREDICT = """
 import json, sys, time
 from pathlib import Path
-from shared.claims import read_claims
+from shared.claims import claim_batches
 from shared.contract import load
 from shared.database import Database
 from shared.model import load as load_model
 from shared.parts import laid_out
-url, contract, cut, threads, trees, folder, batch, batches = sys.argv[1], *map(json.loads, sys.argv[2:])
+url, contract, cut, threads, trees, folder, batch, batches, turns = sys.argv[1], *map(json.loads, sys.argv[2:])
 model = load_model(Path(folder) / "champion")
 (trees,) = model.parts
 booster = trees._booster
 with Database(url, "bench") as database:
     rest = f"WHERE c.file_line <= {batch * batches}"
-    claims = read_claims(database, load(Path(contract)), rest, {"as_of": "infinity"})
+    parts = list(claim_batches(database, load(Path(contract)), rest, {"as_of": "infinity"}, {}, batch))
 def ratio(ours, raw, clock):
     began = clock()
     raw()
@@ -96,7 +96,7 @@ def ratio(ours, raw, clock):
     ours()
     return (clock() - between) / (between - began)
 found = {"seconds": [], "cpu": []}
-for part in claims.iter_slices(batch):
+for part in parts * turns:
     ready = laid_out(model.known(part), trees.levels)
     for name, clock in (("seconds", time.perf_counter), ("cpu", time.process_time)):
         booster.set_param({"nthread": threads})  # the model's own calls set it
@@ -285,13 +285,14 @@ def _figures(bench: Bench) -> list[Figure]:
         flagged = "SELECT fraud_probability FROM predictions ORDER BY 1 DESC OFFSET {} LIMIT 1"
         explained.append(bench.score(bench.told(flagged.format(int(CAPACITY * CLAIMS / weekly) - 1)), weekly))
     reasons = bench.told("SELECT count(reasons) FROM predictions")
-    ratios = bench.found(_PREDICT, BATCH, BATCHES)
+    ratios = bench.found(_PREDICT, BATCH, BATCHES, TURNS)
     book.fill(bench.url, bench.folder / "bench.toml", MANY_CLAIMS - CLAIMS, after=CLAIMS)
     many = bench.score(NOBODY, 1e12)
     peak = bench.told("SELECT max(peak_rss_bytes) FROM job_runs WHERE stage = 'score'") / MEGABYTE
     seconds, cpu = _median(plain), "processor time, with that of Postgres"
     of_batches = (
-        f"claims to probabilities by inplace_predict on ready matrices, median of {BATCHES} batches of {BATCH:,}"
+        f"claims to probabilities by inplace_predict on ready matrices, median of {TURNS} turns of {BATCHES} batches "
+        f"of {BATCH:,}"
     )
     each = f"medians of {TRIALS} in turns, {CLAIMS:,} generated claims, {TREES['rounds']} trees, {THREADS} threads"
     return [

@@ -20,7 +20,8 @@ from shared.distances import (
     shift,
     wasserstein,
 )
-from shared.features import FIRST_BIN, MISSING, UNSEEN, Feature
+from shared.features import Feature
+from shared.levels import FIRST_BIN, MISSING, UNSEEN
 from shared.profile import PROBABILITY
 from shared.summaries import Grid, Summary, grouped
 

@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from shared.features import FIRST_BIN, MISSING, Bins, Codes, Feature
+from shared.features import Bins, Codes, Feature
+from shared.levels import FIRST_BIN, MISSING
 
 Flags = NDArray[np.bool_]
 

@@ -20,7 +20,7 @@ from shared.distances import (
     wasserstein,
     wasserstein_error,
 )
-from shared.features import FIRST_BIN, MISSING
+from shared.levels import FIRST_BIN, MISSING
 from shared.summaries import Grid
 
 tables = (

@@ -7,7 +7,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature
+from shared.features import Bins, Feature
+from shared.levels import FIRST_BIN, MISSING, UNSEEN
 
 NUMBER, CATEGORY = Feature("x", ("x",), "number"), Feature("x", ("x",), "category")
 numbers = st.lists(st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32), max_size=40)

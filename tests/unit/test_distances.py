@@ -22,7 +22,7 @@ from shared.distances import (
     wasserstein,
     wasserstein_error,
 )
-from shared.features import FIRST_BIN
+from shared.levels import FIRST_BIN
 from shared.summaries import MOST_EDGES, Grid
 
 FIXTURES = Path(__file__).parents[3] / "shared" / "reference" / "drift_fixtures.json"

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shared.features import FIRST_BIN, MISSING, UNSEEN, Bins, Feature, features_of, values, weights_of_evidence
+from shared.features import Bins, Feature, features_of, values, weights_of_evidence
+from shared.levels import FIRST_BIN, MISSING, UNSEEN
 from shared.past import past_of
 from tests import claims_factory
 from tests.claims_factory import ODD

@@ -12,7 +12,7 @@ from jobs.drift import joint
 from jobs.drift.measure import RETRAIN, SHIFT, judged, outside
 from shared.contract import Drift
 from shared.distances import shift_of_auc
-from shared.features import FIRST_BIN
+from shared.levels import FIRST_BIN
 from shared.summaries import Grid, Summary
 from tests.drift_factory import LENGTH, LIKE, Weeks, claims_like
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from shared.features import MISSING, UNSEEN, features_of, values
+from shared.features import features_of, values
+from shared.levels import MISSING, UNSEEN
 from shared.profile import Profile
 from tests import claims_factory
 from tests.claims_factory import ODD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from shared.features import FIRST_BIN, MISSING, UNSEEN
+from shared.levels import FIRST_BIN, MISSING, UNSEEN
 from shared.summaries import GROUPS, MOST_LEVELS, Grid, grouped
 
 

