@@ -45,7 +45,9 @@ age = { dtype = "integer", unit = "years" }
 workshop = { dtype = "category", nullable = true }
 """
 ODD = "risk % 'Ü'"
-UNDATED = GARAGE.replace('event_time = "event_time"\n', "").replace('event_time = { dtype = "date" }\n', "")
+SHORT = GARAGE.replace("[columns]", "[training]\ntrials = 9\n\n[columns]")
+"""The same with a short search, of every family and of two that are drawn."""
+UNDATED = SHORT.replace('event_time = "event_time"\n', "").replace('event_time = { dtype = "date" }\n', "")
 """The same without a column that dates the claims."""
 
 

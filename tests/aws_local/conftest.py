@@ -31,7 +31,7 @@ from tests import claims_factory
 from tests.container.conftest import missing, pytest_runtest_makereport  # noqa: F401  pytest finds it here
 
 HERE = Path(__file__).parent
-LINE = claims_factory.GARAGE.replace('"garage"', '"demo"')
+LINE = claims_factory.SHORT.replace('"garage"', '"demo"')
 """A contract in the place of one that the images hold."""
 Images = Callable[[Stage, str], str]
 """Gets a stage and a contract, and gives an image's name."""

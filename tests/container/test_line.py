@@ -96,7 +96,7 @@ def line(engine: Engine, postgres: str, tmp_path_factory: pytest.TempPathFactory
         connection.execute("CREATE DATABASE garage")
     url = make_conninfo(postgres, dbname="garage")
     folder = tmp_path_factory.mktemp("line")
-    with furnished(engine, folder, url, claims_factory.GARAGE) as bare:
+    with furnished(engine, folder, url, claims_factory.SHORT) as bare:
         place = replace(bare, environment={**bare.environment, "CLAIMSIGHT_AS_OF": "2025-01-01"})
         line = Line(place)
         dropped(place)

@@ -103,6 +103,8 @@ def differences(one: object, other: object, place: str = "") -> list[str]:
 def test_containers_find_what_processes_find(engine: docker.DockerClient, home: Path) -> None:
     """On one book and seed the two summaries are equal but for durations, and the engine is left as it was."""
     simulate(home / "book", *LARGER, START)
+    contract = home / "contracts" / "demo.toml"
+    contract.write_text(contract.read_text().replace("[training]\n", "[training]\ntrials = 9\n"))
     data = ("--contract", "contracts/demo.toml", "--data", "book", "--as-of", "2025-12-29T12:00:00")
     for how in ((), ("--docker",)):
         finish(start(home, *data, *how))

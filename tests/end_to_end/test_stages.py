@@ -147,7 +147,7 @@ def furnished(postgres: str, name: str, folder: Path, text: str, claims: int) ->
 @pytest.fixture(scope="module")
 def fresh(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
     """Claims and outcomes of two years, and nothing learnt from them yet."""
-    yield furnished(postgres, "stages", tmp_path_factory.mktemp("stages"), claims_factory.GARAGE, 1600)
+    yield furnished(postgres, "stages", tmp_path_factory.mktemp("stages"), claims_factory.SHORT, 1600)
     with psycopg.connect(postgres, autocommit=True) as connection:
         connection.execute("DROP DATABASE stages WITH (FORCE)")
 

@@ -16,8 +16,6 @@ from jobs.train.candidates import CANDIDATES
 from tests import claims_factory
 from tests.end_to_end.test_stages import Line, finish, furnished, until
 
-TEXT = claims_factory.GARAGE.replace("[columns]", "[training]\ntrials = 9\n\n[columns]")
-
 
 @pytest.fixture
 def make(postgres: str, tmp_path: Path) -> Iterator[Callable[[str], Line]]:
@@ -28,7 +26,7 @@ def make(postgres: str, tmp_path: Path) -> Iterator[Callable[[str], Line]]:
         made.append(name)
         folder = tmp_path / name
         folder.mkdir()
-        return furnished(postgres, name, folder, TEXT, 2000)
+        return furnished(postgres, name, folder, claims_factory.SHORT, 2000)
 
     yield make
     with psycopg.connect(postgres, autocommit=True) as connection:
@@ -86,7 +84,7 @@ def test_a_lost_mlflow_does_not_stop_training(make: Callable[[str], Line]) -> No
 def test_trees_grow_on_a_cluster(make: Callable[[str], Line]) -> None:
     """With ``--engine dask``, trees of a cluster make a model, which is marked as not repeatable."""
     line = make("dask")
-    Path(line.environment["CLAIMSIGHT_CONTRACT"]).write_text(TEXT.replace("trials = 9", "trials = 3"))
+    Path(line.environment["CLAIMSIGHT_CONTRACT"]).write_text(claims_factory.SHORT.replace("trials = 9", "trials = 3"))
     place = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, protocol="tcp", **place) as cluster:
         line.environment["CLAIMSIGHT_DASK_SCHEDULER"] = cluster.scheduler_address
