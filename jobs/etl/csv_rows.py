@@ -76,6 +76,8 @@ def header(stream: Stream, file: File, wanted: Collection[str]) -> list[str]:
         raise LackingColumnsError(lacks, names, missing)
     if repeated:
         raise UnreadableFileError(f"the header names twice: {some([*map(repr, repeated)])}")
+    if not names:  # nor is any wanted: the file is looked at for the first time
+        raise UnreadableFileError("the header names no column")
     return names
 
 

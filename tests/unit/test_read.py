@@ -166,6 +166,14 @@ def test_headers_that_do_not_fit(path: Path, content: bytes, words: str) -> None
     assert refusal.has_lines
 
 
+@pytest.mark.parametrize("content", [b",,\n", b'"\n"', b'""\n,\n'])
+def test_a_header_of_no_names(path: Path, content: bytes) -> None:
+    """A file of nothing but delimiters and quotes has no header, whatever is wanted of it."""
+    path.write_bytes(content)
+    with pytest.raises(UnreadableFileError, match="the header names no column"):
+        read.header(path, COMMA, [])
+
+
 def test_a_bad_byte_below_the_header_is_a_rows_fault(path: Path) -> None:
     """Bytes that are no UTF-8, or are NUL, in the first rows do not spoil the header."""
     path.write_bytes(b"claim,lost_on\n\xff,\x00\n")
