@@ -75,7 +75,7 @@ class Model:
 
     def contributions(self, known: pl.DataFrame, threads: int) -> Floats:
         """Share of each feature in the log odds, of shape (n, features), less its share in an average claim's."""
-        mean = np.mean([part.contributions(known, threads)[:, :-1] for part in self.parts], axis=0)
+        mean = np.mean([part.contributions(known, threads) for part in self.parts], axis=0)
         return np.asarray(self.calibration.slope * mean)
 
     def explained(self, known: pl.DataFrame) -> tuple[Floats, Floats]:
@@ -86,7 +86,7 @@ class Model:
         ]
         margins, shares = zip(*told, strict=True)
         probability = _probability(self._calibrated(np.mean(margins, axis=0)))
-        return probability, self.calibration.slope * np.mean([share[:, :-1] for share in shares], axis=0)
+        return probability, self.calibration.slope * np.mean(shares, axis=0)
 
     def save(self, folder: Path) -> None:
         """Write ``model.json`` and, for trees, ``trees-N.json`` beside it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 import polars as pl
@@ -16,12 +17,15 @@ from shared.anomaly import Anomaly
 from shared.features import Bins, Feature, Floats
 from shared.levels import codes_by
 from shared.profile import Profile
+from shared.shapley import Shapley
 
 if TYPE_CHECKING:
     import xgboost
 
+Rows = TypeVar("Rows", pl.DataFrame, NDArray[np.float32])
+
 EXPLAINED = 1000
-"""Claims that are explained in one call."""
+"""Claims that XGBoost explains in one call."""
 LAID_OUT = 50_000
 """Claims that are laid out at once."""
 _LARGEST = 1e30
@@ -52,18 +56,18 @@ class Logistic:
     intercept: float
 
     def contributions(self, known: pl.DataFrame, _threads: int) -> Floats:
-        """Share of each feature in the log odds, of shape (n, features + 1); the intercept last."""
+        """Share of each feature in the log odds, of shape (n, features)."""
         columns = [
             np.asarray(evidence)[bins.codes(known[name])] * coefficient
             for name, bins, evidence, coefficient in zip(
                 known.columns, self.bins, self.evidence, self.coefficients, strict=True
             )
         ]
-        return np.column_stack([*columns, np.full(known.height, self.intercept)])
+        return np.column_stack(columns)
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
-        return np.asarray(self.contributions(known, threads).sum(axis=1))
+        return np.asarray(self.contributions(known, threads).sum(axis=1) + self.intercept)
 
     def as_document(self) -> dict[str, Any]:
         """Write it ready for JSON; :meth:`of_document` reads it."""
@@ -97,13 +101,12 @@ class Unusual:
     intercept: float
 
     def contributions(self, known: pl.DataFrame, _threads: int) -> Floats:
-        """Share of each feature in the log odds, of shape (n, features + 1); the intercept last."""
-        shares = self.histograms.contributions(self.histograms.codes(known)) * self.slope
-        return np.column_stack([shares, np.full(known.height, self.intercept)])
+        """Share of each feature in the log odds, of shape (n, features)."""
+        return self.histograms.contributions(self.histograms.codes(known)) * self.slope
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
-        return np.asarray(self.contributions(known, threads).sum(axis=1))
+        return np.asarray(self.contributions(known, threads).sum(axis=1) + self.intercept)
 
     def as_document(self) -> dict[str, Any]:
         """Write it ready for JSON; :meth:`of_document` reads it."""
@@ -149,37 +152,52 @@ class Trees:
             raise ValueError("its trees do not fit its features")
 
     def contributions(self, known: pl.DataFrame, threads: int) -> Floats:
-        """Exact share of each feature in the log odds (TreeSHAP), shape (n, features + 1); the expected value last."""
+        """Exact share of each feature in the log odds (TreeSHAP), of shape (n, features)."""
+        return self._contributions(laid_out(known, self.levels), threads)
+
+    def _contributions(self, rows: NDArray[np.float32], threads: int) -> Floats:
+        if self._shapley is not None:
+            return _side_by_side(self._shapley.values, np.array_split(rows, min(threads, len(rows)) or 1))
         self._booster.set_param({"nthread": threads})
-        laid = laid_out(known, self.levels)
         # Some at a time: until XGBoost returns, nobody hears SIGTERM, and a claim costs it up to a millisecond.
         shares = [
-            self._booster.predict(_matrix(rows, threads), pred_contribs=True)
-            for rows in np.split(laid, range(EXPLAINED, len(laid), EXPLAINED))
+            self._booster.predict(_matrix(part, threads), pred_contribs=True)[:, :-1]
+            for part in np.split(rows, range(EXPLAINED, len(rows), EXPLAINED))
         ]
         return np.concatenate(shares).astype(float)
 
     def explained(self, known: pl.DataFrame) -> tuple[Floats, Floats]:
         """Margin and contributions of a few claims, which are laid out once for both.
 
-        By one thread: to wake others takes longer than a claim, and so does it to tell XGBoost how many to take.
+        By one thread: to wake others takes longer than a claim.
         """
-        rows = _matrix(laid_out(known, self.levels), 1)
-        predict = partial(self._booster.predict, rows, validate_features=False)
-        return predict(output_margin=True).astype(float), predict(pred_contribs=True).astype(float)
+        rows = laid_out(known, self.levels)
+        return self._predict(rows).astype(float), self._contributions(rows, 1)
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
         self._booster.set_param({"nthread": 1})
-        if threads == 1 or known.height < threads:
-            return self._margin(known).astype(float)
         # Each thread lays its own rows out: XGBoost's would wait for one that does so for all.
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(self._margin, known.iter_slices(-(-known.height // threads))))
-        return np.concatenate(parts).astype(float)
+        return _side_by_side(
+            lambda part: self._predict(laid_out(part, self.levels)),
+            list(known.iter_slices(-(-known.height // threads))),
+        )
 
-    def _margin(self, known: pl.DataFrame) -> NDArray[np.float32]:
-        return np.asarray(self._booster.inplace_predict(laid_out(known, self.levels), predict_type="margin"))
+    def _predict(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._booster.inplace_predict(rows, predict_type="margin"))
+
+    @cached_property
+    def _shapley(self) -> Shapley | None:
+        trees = json.loads(self.booster_json)["learner"]["gradient_booster"]["model"]["trees"]
+        return Shapley.of(trees, len(self.levels))
+
+
+def _side_by_side(work: Callable[[Rows], NDArray[Any]], parts: Sequence[Rows]) -> Floats:
+    """Do the parts of some work, each in a thread of its own, and join what they give."""
+    if len(parts) == 1:
+        return work(parts[0]).astype(float)
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return np.concatenate(list(pool.map(work, parts))).astype(float)
 
 
 def _matrix(rows: NDArray[np.float32], threads: int) -> xgboost.DMatrix:
