@@ -33,7 +33,7 @@ UNKNOWN = -2 * _LARGEST
 """An unknown number as trees see it: below all others. For one NaN, XGBoost would keep all columns as a sparse matrix,
 on which trees take 1.6 times as long to grow."""
 
-_LAYABLE = pl.col(pl.String).hash(), pl.col(pl.Float64).cast(pl.Float32)
+_HASHED = pl.col(pl.String).hash()
 
 
 @dataclass(frozen=True)
@@ -227,13 +227,13 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
     """
     rows = np.empty((known.height, known.width), np.float32)
     for start in range(0, known.height, LAID_OUT):  # some at a time, for memory's sake
-        part = known[start : start + LAID_OUT].with_columns(*_LAYABLE)
+        part = known[start : start + LAID_OUT].with_columns(_HASHED)
         columns = np.empty((part.width, part.height), np.float32)  # numpy turns them round faster than Polars does
         for column, laid, kept in zip(part.iter_columns(), columns, levels, strict=True):
             if column.dtype == pl.UInt64:
                 laid[:] = codes_by(tuple(kept))(column.to_numpy())
                 continue
-            np.clip(column.to_numpy(), -_LARGEST, _LARGEST, out=laid)
+            np.clip(column.to_numpy(), -_LARGEST, _LARGEST, out=laid, casting="same_kind")
             if column.has_nulls():
                 np.copyto(laid, UNKNOWN, where=np.isnan(laid))
         rows[start : start + LAID_OUT] = columns.T

@@ -138,34 +138,13 @@ class Shapley:
         """
         nodes = _Nodes.of(trees)
         (leaves,), (inner,) = np.nonzero(nodes.left < 0), np.nonzero(nodes.left >= 0)
-        place_of_inner = np.searchsorted(inner, np.arange(nodes.left.size))
-        on_path = np.full((leaves.size, MOST), -1)  # features, in the order in which they are met
-        shares = np.ones(on_path.shape)
-        steps, child = list[Step](), leaves
-        while (rows := np.flatnonzero(nodes.parent[child] >= 0)).size:
-            node = nodes.parent[child[rows]]
-            met = (on_path[rows] == nodes.feature[node][:, None]) | (on_path[rows] < 0)
-            if not met.any(axis=1).all():
-                return None
-            place = met.argmax(axis=1)
-            on_path[rows, place] = nodes.feature[node]
-            shares[rows, place] *= nodes.cover[child[rows]] / nodes.cover[node]
-            step = Step(np.zeros_like(leaves), np.zeros(leaves.size, bool), np.zeros(leaves.size, np.uint8))
-            step.node[rows] = place_of_inner[node]
-            step.left[rows] = nodes.left[node] == child[rows]
-            step.bit[rows] = 1 << place
-            steps.append(step)
-            child = child.copy()
-            child[rows] = node
-        value = nodes.limit[leaves].astype(float)
-        most = int((on_path >= 0).sum(axis=1).max(initial=0))
-        answers = np.concatenate(
-            [
-                _answers(value[start : start + WORKED_OUT], shares[start : start + WORKED_OUT, :most])
-                for start in range(0, leaves.size, WORKED_OUT)
-            ],
-            axis=1,
-        )
+        climbed = _climb(nodes, leaves, np.searchsorted(inner, np.arange(nodes.left.size)))
+        if climbed is None:
+            return None
+        steps, on_path, shares = climbed
+        value, most = nodes.limit[leaves].astype(float), int((on_path >= 0).sum(axis=1).max())
+        parts = [slice(start, start + WORKED_OUT) for start in range(0, leaves.size, WORKED_OUT)]
+        answers = np.concatenate([_answers(value[part], shares[part, :most]) for part in parts], axis=1)
         pairs = (np.nonzero(on_path == feature) for feature in range(features))
         return cls(
             asks=nodes.feature[inner],
@@ -198,6 +177,39 @@ class Shapley:
                 places = pattern.take(answers.leaf, axis=0) + answers.first[:, None]
                 found[start : start + TOGETHER, feature] = answers.by_pattern.take(places, mode="clip").sum(axis=0)
         return found
+
+
+def _climb(nodes: _Nodes, leaves: Places, asked: Places) -> tuple[list[Step], Places, Floats] | None:
+    """Go from all leaves to their roots.
+
+    Parameters
+    ----------
+    asked : array of shape (nodes,)
+        Place of each inner node among those.
+
+    Returns
+    -------
+    tuple or None
+        The steps; the features on each path in the order in which they are met, of shape (leaves, `MOST`), -1 where
+        there is no more; for each of them the share of the training claims at its nodes that goes this way. None where
+        a path has too many.
+    """
+    on_path = np.full((leaves.size, MOST), -1)
+    shares = np.ones(on_path.shape)
+    steps, reached = list[Step](), leaves.copy()
+    while (rows := np.flatnonzero(nodes.parent[reached] >= 0)).size:
+        child, node = reached[rows], nodes.parent[reached[rows]]
+        fits = (on_path[rows] == nodes.feature[node][:, None]) | (on_path[rows] < 0)
+        if not fits.any(axis=1).all():
+            return None
+        place = fits.argmax(axis=1)
+        on_path[rows, place] = nodes.feature[node]
+        shares[rows, place] *= nodes.cover[child] / nodes.cover[node]
+        step = Step(np.zeros_like(leaves), np.zeros(leaves.size, bool), np.zeros(leaves.size, np.uint8))
+        step.node[rows], step.left[rows], step.bit[rows] = asked[node], nodes.left[node] == child, 1 << place
+        steps.append(step)
+        reached[rows] = node
+    return steps, on_path, shares
 
 
 def _answers(value: Floats, shares: Floats) -> Floats:
