@@ -95,9 +95,10 @@ def measure() -> list[Figure]:
         bench.prepare()
         with bench.serving() as (port, console):
             bench.load(port, RATE, WARM_SECONDS)
-            before = _cpu(console)
+            before, stolen = _cpu(console), _stolen()
             times = bench.load(port, RATE, SECONDS)
             busy = (_cpu(console) - before) / (SECONDS * RATE) * 1000
+            stolen = (_stolen() - stolen) / SECONDS
             highest = _highest(bench, port)
     each = f"of one score, {SECONDS} s at {RATE} requests a second, on a book of {CLAIMS:,} claims with five entities"
     return [
@@ -105,6 +106,12 @@ def measure() -> list[Figure]:
         Figure("console_p50", _percentile(times, 0.5), "ms", f"median {each}"),
         Figure("console_worst", times[-1], "ms", f"longest {each}"),
         Figure("console_cpu", busy, "ms", f"processor time of the console {each}"),
+        Figure(
+            "console_stolen",
+            stolen,
+            "cores",
+            "what the machine's host gave to others meanwhile: it makes latencies longer",
+        ),
         Figure(
             "console_rate",
             highest,
@@ -232,6 +239,12 @@ def _await_answer(address: str, console: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.1)
     raise RuntimeError("the console does not answer")
+
+
+def _stolen() -> float:
+    """Seconds of processor time that this machine was ready to use and its host did not give, of all cores."""
+    _, *spent = Path("/proc/stat").read_text().partition("\n")[0].split()
+    return int(spent[7]) / os.sysconf("SC_CLK_TCK")
 
 
 def _cpu(pid: int) -> float:
