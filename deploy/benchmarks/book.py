@@ -31,14 +31,8 @@ CONTRACT = "\n".join(
 )
 
 
-def fill(url: str, contract: Path, count: int, after: int = 0) -> None:
-    """Make the tables, and so many claims with their outcomes.
-
-    Parameters
-    ----------
-    after : int
-        Claims that stand there already.
-    """
+def fill(url: str, contract: Path, count: int) -> None:
+    """Make the tables, and so many claims with their outcomes."""
     with Database(url, "bench") as database:
         database.prepare(load(contract))
     level = f"'level ' || floor({LEVELS} * random())::int"
@@ -54,8 +48,7 @@ def fill(url: str, contract: Path, count: int, after: int = 0) -> None:
         "hurt": "CASE WHEN random() < 0.3 THEN NULL ELSE random() < 0.2 END",
     }
     days = (
-        f"SELECT {after} + n AS n, date '2020-01-01' + (n * {DAYS} / {count})::int AS day "
-        f"FROM generate_series(1, {count}::bigint) n"
+        f"SELECT n, date '2020-01-01' + (n * {DAYS} / {count})::int AS day FROM generate_series(1, {count}::bigint) n"
     )
     risk = (
         "0.8 * ln(amount_0 / 1000) + (kind_0 = 'level 3')::int + 1.2 * (kind_1 = 'level 7' AND count_0 > 60)::int "
@@ -69,8 +62,7 @@ def fill(url: str, contract: Path, count: int, after: int = 0) -> None:
         )
         connection.execute(
             "INSERT INTO bench.outcomes (claim_id, is_fraud, decided_at, known_at, source) "
-            f"SELECT claim_id, random() < 1 / (1 + exp(-({risk}))), lost_on, lost_on, 'bench' FROM bench.claims "
-            f"WHERE file_line > {after}"
+            f"SELECT claim_id, random() < 1 / (1 + exp(-({risk}))), lost_on, lost_on, 'bench' FROM bench.claims"
         )
         connection.execute("VACUUM ANALYZE bench.claims, bench.outcomes")
 
