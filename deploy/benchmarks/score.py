@@ -77,6 +77,7 @@ print("{}")
 _PREDICT = """
 import json, sys, time
 from pathlib import Path
+import numpy
 from shared.claims import claim_batches
 from shared.contract import load
 from shared.database import Database
@@ -97,7 +98,7 @@ def ratio(ours, raw, clock):
     return (clock() - between) / (between - began)
 found = {"seconds": [], "cpu": []}
 for part in parts * turns:
-    ready = laid_out(model.known(part), trees.levels)
+    ready = numpy.ascontiguousarray(laid_out(model.known(part), trees.levels))
     for name, clock in (("seconds", time.perf_counter), ("cpu", time.process_time)):
         booster.set_param({"nthread": threads})  # the model's own calls set it
         found[name].append(ratio(lambda: model.score(part, threads), lambda: booster.inplace_predict(ready), clock))
