@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import polars as pl
@@ -21,8 +20,6 @@ from shared.shapley import Shapley
 
 if TYPE_CHECKING:
     import xgboost
-
-Rows = TypeVar("Rows", pl.DataFrame, NDArray[np.float32])
 
 EXPLAINED = 1000
 """Claims that XGBoost explains in one call."""
@@ -157,7 +154,7 @@ class Trees:
 
     def _contributions(self, rows: NDArray[np.float32], threads: int) -> Floats:
         if self._shapley is not None:
-            return _side_by_side(self._shapley.values, np.array_split(rows, min(threads, len(rows)) or 1))
+            return self._shapley.values(rows, threads)
         self._booster.set_param({"nthread": threads})
         # Some at a time: until XGBoost returns, nobody hears SIGTERM, and a claim costs it up to a millisecond.
         shares = [
@@ -176,12 +173,8 @@ class Trees:
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
-        self._booster.set_param({"nthread": 1})
-        # Each thread lays its own rows out: XGBoost's would wait for one that does so for all.
-        return _side_by_side(
-            lambda part: self._predict(laid_out(part, self.levels)),
-            list(known.iter_slices(-(-known.height // threads))),
-        )
+        self._booster.set_param({"nthread": threads})
+        return self._predict(laid_out(known, self.levels)).astype(float)
 
     def _predict(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(self._booster.inplace_predict(rows, predict_type="margin"))
@@ -190,14 +183,6 @@ class Trees:
     def _shapley(self) -> Shapley | None:
         trees = json.loads(self.booster_json)["learner"]["gradient_booster"]["model"]["trees"]
         return Shapley.of(trees, len(self.levels))
-
-
-def _side_by_side(work: Callable[[Rows], NDArray[Any]], parts: Sequence[Rows]) -> Floats:
-    """Do the parts of some work, each in a thread of its own, and join what they give."""
-    if len(parts) == 1:
-        return work(parts[0]).astype(float)
-    with ThreadPoolExecutor(len(parts)) as pool:
-        return np.concatenate(list(pool.map(work, parts))).astype(float)
 
 
 def _matrix(rows: NDArray[np.float32], threads: int) -> xgboost.DMatrix:
@@ -227,12 +212,15 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
     """
     columns = np.empty((known.width, known.height), np.float32)
     for start in range(0, known.height, LAID_OUT):  # some at a time, for memory's sake
-        part = known[start : start + LAID_OUT].with_columns(_HASHED)
-        for column, laid, kept in zip(part.iter_columns(), columns[:, start : start + LAID_OUT], levels, strict=True):
-            if column.dtype == pl.UInt64:
-                laid[:] = codes_by(tuple(kept))(column.to_numpy())
-                continue
-            np.clip(column.to_numpy(), -_LARGEST, _LARGEST, out=laid, casting="same_kind")
-            if column.has_nulls():
-                np.copyto(laid, UNKNOWN, where=np.isnan(laid))
+        part, laid = known[start : start + LAID_OUT], columns[:, start : start + LAID_OUT]
+        hashing = part.lazy().select(_HASHED).collect(background=True)  # by others, while this thread does the numbers
+        for column, place in zip(part.iter_columns(), laid, strict=True):
+            if column.dtype != pl.String:
+                np.clip(column.to_numpy(), -_LARGEST, _LARGEST, out=place, casting="same_kind")
+                if column.has_nulls():
+                    np.copyto(place, UNKNOWN, where=np.isnan(place))
+        hashed = hashing.fetch_blocking()
+        for column, place, kept in zip(part.iter_columns(), laid, levels, strict=True):
+            if column.dtype == pl.String:
+                place[:] = codes_by(tuple(kept))(hashed[column.name].to_numpy())
     return columns.T

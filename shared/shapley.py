@@ -10,6 +10,7 @@ are 64 answers, worked out once (J. Yang, Fast TreeSHAP, 2021).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -154,7 +155,7 @@ class Shapley:
             answers=[Answers.of(leaf, answers[place, leaf]) for leaf, place in pairs],
         )
 
-    def values(self, rows: Singles) -> Floats:
+    def values(self, rows: Singles, threads: int = 1) -> Floats:
         """Give what each feature adds to the log odds of claims.
 
         Parameters
@@ -167,7 +168,8 @@ class Shapley:
         array of shape (n, features)
         """
         found = np.empty(rows.shape)
-        for start in range(0, len(rows), TOGETHER):
+
+        def look_up(start: int) -> None:
             columns = rows[start : start + TOGETHER].T
             left = columns.take(self.asks, axis=0) < self.limit[:, None]
             pattern = np.zeros((self.leaves, columns.shape[1]), np.uint8)
@@ -176,6 +178,14 @@ class Shapley:
             for feature, answers in enumerate(self.answers):
                 places = pattern.take(answers.leaf, axis=0) + answers.first[:, None]
                 found[start : start + TOGETHER, feature] = answers.by_pattern.take(places, mode="clip").sum(axis=0)
+
+        starts = range(0, len(rows), TOGETHER)
+        if threads == 1:  # a pool costs as much as a claim
+            for start in starts:
+                look_up(start)
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                list(pool.map(look_up, starts))  # if this is broken off, what has not begun is dropped
         return found
 
 

@@ -104,11 +104,12 @@ def test_they_are_those_of_xgboost(parameters: dict[str, Any]) -> None:
 
 
 def test_a_claim_has_the_same_alone_and_among_others() -> None:
-    """How many claims are looked up together changes nothing."""
+    """How many claims are looked up together, and by how many threads, changes nothing."""
     made, rows = tables(grown(max_depth=5)), rows_of(TOGETHER + 7)
     alone = np.concatenate([made.values(row[None, :]) for row in rows])
     assert made.values(rows) == pytest.approx(alone, abs=1e-14)
-    assert made.values(rows[:0]).shape == (0, FEATURES)
+    assert np.array_equal(made.values(rows, threads=2), made.values(rows))
+    assert made.values(rows[:0]).shape == made.values(rows[:0], threads=2).shape == (0, FEATURES)
 
 
 def test_paths_of_too_many_features_have_no_tables() -> None:
