@@ -11,8 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -64,16 +62,17 @@ def measure() -> list[Figure]:
     ):
         folder = Path(temporary)
         (folder / "bench.toml").write_text(_contract())
-        with _dropped(folder, CLAIMS) as file:
-            trials = [(_etl(folder, url, CLAIMS), _copy(file, url, CLAIMS)) for _ in range(TRIALS)]
-        with _dropped(folder, MANY_CLAIMS):
-            many = [_etl(folder, url, MANY_CLAIMS) for _ in range(TRIALS)]
+        few, many = _written(folder, CLAIMS), _written(folder, MANY_CLAIMS)
+        trials, larger = [], []
+        for _ in range(TRIALS):
+            trials.append((_etl(folder, url, few, CLAIMS), _copy(few, url, CLAIMS)))
+            larger.append(_etl(folder, url, many, MANY_CLAIMS))
     etl = statistics.median(seconds for (seconds, _), _ in trials)
     copy = statistics.median(seconds for _, seconds in trials)
-    slow = statistics.median(seconds for seconds, _ in many)
-    memory = max(peak for _, peak in [*(side for side, _ in trials), *many])
+    slow = statistics.median(seconds for seconds, _ in larger)
+    memory = max(peak for _, peak in [*(side for side, _ in trials), *larger])
     each = f"median of {TRIALS}, {CLAIMS:,} generated claims of {len(_DTYPES)} columns"
-    more = f"seconds for {MANY_CLAIMS:,} claims by those for {CLAIMS:,}, medians of {TRIALS}"
+    more = f"seconds for {MANY_CLAIMS:,} claims by those for {CLAIMS:,}, medians of {TRIALS} in turns"
     return [
         Figure("etl_speed", copy / etl, "x", f"psql's seconds by etl's, in turns, {each}", goal=1.0),
         Figure("etl_rate", CLAIMS / etl, "claims/s", f"one process of etl from start to exit, {each}"),
@@ -91,16 +90,13 @@ def _contract() -> str:
     return f"{head}[outcomes]\n{columns}\n"
 
 
-@contextmanager
-def _dropped(folder: Path, count: int) -> Iterator[Path]:
-    """Write a file of so many claims into the drop, and take it out at the end."""
-    file = folder / "drop" / "bench" / "claims" / f"claims-{count}.csv"
-    file.parent.mkdir(parents=True, exist_ok=True)
+def _written(folder: Path, count: int) -> Path:
+    """Write a file of so many claims."""
+    file = folder / f"claims-{count}.csv"
     with file.open("wb") as stream:
         for start in range(0, count, PIECE):
             _claims(start, min(PIECE, count - start)).write_csv(stream, include_header=start == 0)
-    yield file
-    file.unlink()
+    return file
 
 
 def _claims(start: int, count: int) -> pl.DataFrame:
@@ -125,8 +121,11 @@ def _claims(start: int, count: int) -> pl.DataFrame:
     return pl.DataFrame([column(name, dtype).alias(name) for name, dtype in _DTYPES.items()])
 
 
-def _etl(folder: Path, url: str, count: int) -> tuple[float, float]:
-    """Seconds and megabytes that one run of etl takes on an empty line of business."""
+def _etl(folder: Path, url: str, file: Path, count: int) -> tuple[float, float]:
+    """Seconds and megabytes that one run of etl takes on an empty line of business and this file."""
+    dropped = folder / "drop" / "bench" / "claims" / file.name
+    dropped.parent.mkdir(parents=True, exist_ok=True)
+    dropped.hardlink_to(file)
     variables = {
         "CLAIMSIGHT_CONTRACT": folder / "bench.toml",
         "CLAIMSIGHT_DATABASE_URL": url,
@@ -145,6 +144,7 @@ def _etl(folder: Path, url: str, count: int) -> tuple[float, float]:
         started = time.perf_counter()
         subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
         seconds = time.perf_counter() - started
+        dropped.unlink()
         _count(connection, "bench.claims", count)
         peak = connection.execute("SELECT max(peak_rss_bytes) FROM claimsight.job_runs").fetchone()
     assert peak is not None

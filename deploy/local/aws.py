@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from http.client import HTTPConnection, HTTPException
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -206,7 +207,16 @@ def image_name(name: str) -> str:
 
 def bridge() -> str:
     """Address of this machine on Docker's bridge."""
-    return str(_engine().networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+    return gateway(_engine().networks.get("bridge").attrs["IPAM"]["Config"][0])
+
+
+def gateway(network: Mapping[str, str]) -> str:
+    """Address of this machine in a network, of which the engine tells none while its bridge is new: then the first.
+
+    >>> gateway({"Subnet": "172.17.0.0/16"}), gateway({"Subnet": "10.1.0.0/24", "Gateway": "10.1.0.9"})
+    ('172.17.0.1', '10.1.0.9')
+    """
+    return network.get("Gateway") or str(next(ip_network(network["Subnet"]).hosts()))
 
 
 @cache
