@@ -146,9 +146,7 @@ class Place:
     @contextmanager
     def locked(self, table: str) -> Iterator[Callable[[], None]]:
         """Keep writers out of a table; gives a function that waits until one of them waits."""
-        # By its name a test can end this session, if the server lost sight of it.
-        locker = psycopg.connect(self.url, autocommit=True, application_name="locker")
-        with locker as connection, connection.transaction():
+        with psycopg.connect(self.url, autocommit=True) as connection, connection.transaction():
             connection.execute(f"LOCK TABLE {table} IN SHARE MODE")  # type: ignore[arg-type]
             query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
             yield lambda: until(lambda: self.rows(query) != [(0,)])
