@@ -27,7 +27,8 @@ probabilities, too slow or too large to use, or reasons unlike the champion's.""
 
 CONTENDER = (
     "SELECT h.model_version AS version, h.threshold, h.metrics, h.gates, h.as_of AS refused_at, m.family, "
-    "m.artifact_uri, m.train_end, m.judged_share FROM model_history h JOIN models m USING (model_version) "
+    "m.artifact_uri, m.files_sha256, m.train_end, m.judged_share "
+    "FROM model_history h JOIN models m USING (model_version) "
     "WHERE h.alias = 'refused' AND h.as_of <= %(as_of)s AND h.model_version > %(standing)s "
     # Judged on no claims, it has no threshold to flag by.
     "AND h.threshold IS NOT NULL AND NOT EXISTS (SELECT FROM model_history p WHERE p.alias = 'champion' "

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from shared import storage
+from shared import storage, sums
 from shared.contract import Contract
 from shared.database import Database
 from shared.errors import ModelError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ANOMALY = "anomaly"
 """Family of the models that rank claims by how unusual they are, where no outcome is known; never a champion."""
 STANDING = (
-    "SELECT h.model_version AS version, h.threshold, h.metrics, m.family, m.artifact_uri, m.train_end, "
+    "SELECT h.model_version AS version, h.threshold, h.metrics, m.family, m.artifact_uri, m.files_sha256, m.train_end, "
     "m.judged_share FROM model_history h JOIN models m USING (model_version) "
     "WHERE h.alias = 'champion' AND h.as_of <= %s "
     # By the clock first: a replay of an earlier day may have written the later entry.
@@ -31,7 +31,27 @@ STANDING = (
 
 
 @dataclass(frozen=True)
-class Judged:
+class Kept:
+    """A registered model and its files.
+
+    Attributes
+    ----------
+    files_sha256 : str or None
+        Of the list of its files (:mod:`shared.sums`); None for one that was registered before there was one.
+    """
+
+    version: int
+    artifact_uri: str
+    files_sha256: str | None
+
+    @property
+    def folder(self) -> Path:
+        """Its files; :func:`folder_of` says how that may fail."""
+        return folder_of(self.artifact_uri, self.files_sha256)
+
+
+@dataclass(frozen=True)
+class Judged(Kept):
     """A model that evaluate has judged on enough claims to score with.
 
     Attributes
@@ -44,18 +64,11 @@ class Judged:
         Volume that evaluate reckoned with.
     """
 
-    version: int
     family: str
-    artifact_uri: str
     train_end: datetime
     judged_share: float | None
     threshold: float
     metrics: dict[str, Any]
-
-    @property
-    def folder(self) -> Path:
-        """Its files; :func:`folder_of` says how that may fail."""
-        return folder_of(self.artifact_uri)
 
     @property
     def model(self) -> Model:
@@ -76,17 +89,8 @@ def champion(database: Database, as_of: datetime) -> Champion | None:
     return Champion(**found[0]) if found else None
 
 
-@dataclass(frozen=True)
-class Ranking:
+class Ranking(Kept):
     """The newest model that ranks claims by how unusual they are."""
-
-    version: int
-    artifact_uri: str
-
-    @property
-    def folder(self) -> Path:
-        """Its files; :func:`folder_of` says how that may fail."""
-        return folder_of(self.artifact_uri)
 
     @property
     def model(self) -> Anomaly:
@@ -99,11 +103,11 @@ class Ranking:
 def ranking(database: Database, as_of: datetime) -> Ranking | None:
     """Look up the newest anomaly model, or None: there is none yet."""
     found = database.rows(
-        "SELECT model_version, artifact_uri FROM models WHERE family = %s AND as_of <= %s "
+        "SELECT model_version AS version, artifact_uri, files_sha256 FROM models WHERE family = %s AND as_of <= %s "
         "ORDER BY model_version DESC LIMIT 1",
         [ANOMALY, as_of],
     )
-    return Ranking(found[0]["model_version"], found[0]["artifact_uri"]) if found else None
+    return Ranking(**found[0]) if found else None
 
 
 def check(settings: Settings, database: Database) -> None:
@@ -121,7 +125,7 @@ def check(settings: Settings, database: Database) -> None:
         _ = newest.model
 
 
-def check_fits(artifact_uri: str, contract: Contract) -> None:
+def check_fits(artifact_uri: str, files_sha256: str | None, contract: Contract) -> None:
     """Raise unless a model can be read and scores claims as the contract describes them now.
 
     Raises
@@ -132,27 +136,29 @@ def check_fits(artifact_uri: str, contract: Contract) -> None:
     from shared.claims import no_claims
     from shared.model import load
 
-    load(folder_of(artifact_uri)).known(no_claims(contract))
+    load(folder_of(artifact_uri, files_sha256)).known(no_claims(contract))
 
 
-def folder_of(artifact_uri: str) -> Path:
-    """Folder of a model's files; those in S3 are brought there, once a process.
+def folder_of(artifact_uri: str, files_sha256: str | None) -> Path:
+    """Folder of a model's files, which are those that were registered; those in S3 are brought there, once a process.
 
     Raises
     ------
     ModelError
-        They are neither on this machine's disk nor in S3, or :func:`shared.artifacts.fetch` finds them amiss.
+        They are neither on this machine's disk nor in S3, or :func:`shared.sums.check` finds them amiss.
     ConfigError, TransientError
         S3 refuses, or cannot be reached.
 
-    >>> folder_of("file:///var/models/a%20b").as_posix()
+    >>> folder_of("file:///var/models/a%20b", None).as_posix()
     '/var/models/a b'
     """
     parts = urlsplit(artifact_uri)
     if parts.scheme == "s3":
         from shared import artifacts
 
-        return artifacts.fetch(S3Prefix.of(artifact_uri))
+        return artifacts.fetch(S3Prefix.of(artifact_uri), files_sha256)
     if parts.scheme not in ("", "file"):
         raise ModelError(f"model {artifact_uri}: only a folder, or files in S3, can be read")
-    return Path(unquote(parts.path))
+    folder = Path(unquote(parts.path))
+    sums.check(folder, files_sha256, folder)
+    return folder

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from shared import sums
 from shared.contract import Contract, load
 from shared.contract_parts import POLARS_DTYPES
 from shared.features import Floats
@@ -70,4 +71,5 @@ def _in_utc(cell: date | None) -> datetime | None:
 
 def _load_pyfunc(folder: str) -> FraudModel:
     """Load what :mod:`jobs.train.package` has put there; MLflow calls it by this name."""
+    sums.check(Path(folder), None, folder)
     return FraudModel(load_model(Path(folder)), load(Path(folder) / "contract.toml"))

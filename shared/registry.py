@@ -28,7 +28,7 @@ from mlflow.store.db import utils as mlflow_databases
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from shared import artifacts, storage
+from shared import artifacts, storage, sums
 from shared.errors import ConfigError, TransientError
 from shared.settings import S3Prefix
 
@@ -57,11 +57,12 @@ class TrackedTrial:
 
 @dataclass(frozen=True)
 class Registered:
-    """A registered model: its version, its run and the folder of its files."""
+    """A registered model: its version, its run, the folder of its files, and the SHA-256 of their list."""
 
     version: int
     run_id: str
     artifact_uri: str
+    files_sha256: str
 
 
 class Registry:
@@ -112,7 +113,7 @@ class Registry:
         Parameters
         ----------
         folder : Path
-            The model's files; they become the run's artifact ``model``.
+            The model's files; with the list of :mod:`shared.sums` they become the run's artifact ``model``.
         trials : sequence of TrackedTrial
             One nested run each.
         made_of : Mapping
@@ -136,6 +137,7 @@ class Registry:
                 params=[Param(name, str(value)) for name, value in parameters.items()],
             )
             source = f"{run.info.artifact_uri}/model"
+            files_sha256 = sums.write(folder)
             if source.startswith("s3://"):
                 artifacts.keep(folder, S3Prefix.of(source))
             else:
@@ -147,7 +149,7 @@ class Registry:
                 self._client.delete_model_version(self._line, str(version))
                 version = self._create_version(source, run_id)
             self._client.set_registered_model_alias(self._line, alias, str(version))
-            return Registered(version, run_id, source)
+            return Registered(version, run_id, source, files_sha256)
         except MlflowException as error:
             raise TransientError(f"mlflow: {_in_one_line(error)}; check MLFLOW_TRACKING_URI") from error
 

@@ -20,6 +20,7 @@ from psycopg.rows import dict_row
 
 from jobs.train.candidates import Candidate
 from jobs.train.fit import Fitter
+from shared import sums
 from shared.claims import read_claims
 from shared.contract import Contract, load
 from shared.database import Database
@@ -141,6 +142,7 @@ class Scored:
         model.save(folder)
         peers = Peers.of(claims, features, kind_of(contract))
         (folder / PEERS).write_text(json.dumps(peers.as_document()))
+        files_sha256 = sums.write(folder)
         run = self.rows(
             "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "
             "VALUES ('train', %s, '0/1', 'done', %s, 'test', 'none') RETURNING run_id",
@@ -148,9 +150,9 @@ class Scored:
         )[0]["run_id"]
         self.rows(
             "INSERT INTO models (model_version, family, snapshot, outcomes_known, train_start, train_end, "
-            "artifact_uri, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) "
-            "VALUES (%s, 'boosted_trees', 'test', 1, %s, %s, %s, 'run', %s, 'test', 'none', %s, %s)",
-            [version, AS_OF, AS_OF, folder.as_uri(), contract.hash, AS_OF, run],
+            "artifact_uri, files_sha256, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) "
+            "VALUES (%s, 'boosted_trees', 'test', 1, %s, %s, %s, %s, 'run', %s, 'test', 'none', %s, %s)",
+            [version, AS_OF, AS_OF, folder.as_uri(), files_sha256, contract.hash, AS_OF, run],
         )
         self.rows(
             "INSERT INTO model_history (model_version, alias, actor, reason, threshold, metrics, gates, as_of, run_id) "

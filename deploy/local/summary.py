@@ -228,7 +228,7 @@ def _stage(database: Database, line: str, stage: str) -> dict[str, Any]:
 
 def _champion(database: Database, contract: Contract, entry: dict[str, Any]) -> dict[str, Any]:
     trained = database.rows("SELECT * FROM models WHERE model_version = %s", [entry["model_version"]])[0]
-    folder = folder_of(trained["artifact_uri"])
+    folder = folder_of(trained["artifact_uri"], trained["files_sha256"])
     features = json.loads((folder / "model.json").read_text())["features"]
     findings = json.loads((folder / "training.json").read_text())["findings"]
     allowed, capacity = contract.features.allow, entry["metrics"].get("capacity")

@@ -6,12 +6,11 @@ import json
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from shared.champion import ANOMALY, Champion, Judged, folder_of
+from shared.champion import ANOMALY, Champion, Judged, Kept
 from shared.claims import read_claims
 from shared.contract import Contract
 from shared.draws import DRAWS, SPLIT_DRAW
@@ -28,19 +27,12 @@ MEGABYTE = 1e6
 
 
 @dataclass(frozen=True)
-class Challenger:
+class Challenger(Kept):
     """A registered model that has no verdict yet."""
 
-    version: int
     family: str
-    artifact_uri: str
     train_end: datetime
     judged_share: float | None
-
-    @property
-    def folder(self) -> Path:
-        """Its files; :func:`shared.champion.folder_of` says how that may fail."""
-        return folder_of(self.artifact_uri)
 
     @property
     def split(self) -> Split:
@@ -75,7 +67,7 @@ class Unlearnt:
 def unjudged(job: Job) -> list[Challenger]:
     """Challengers without a verdict, the oldest first."""
     rows = job.database.rows(
-        "SELECT model_version AS version, family, artifact_uri, train_end, judged_share FROM models m "
+        "SELECT model_version AS version, family, artifact_uri, files_sha256, train_end, judged_share FROM models m "
         "WHERE as_of <= %s AND family <> %s AND NOT EXISTS "
         "(SELECT FROM model_history h WHERE h.model_version = m.model_version) ORDER BY model_version",
         [job.as_of, ANOMALY],

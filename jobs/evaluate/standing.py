@@ -78,14 +78,14 @@ def _promote(job: Job, version: int, action: str, reason: str, actor: str) -> st
         raise ConfigError(f"model {version} is champion already")
     found = job.database.rows(
         "SELECT h.model_version, h.threshold, h.judged_start, h.judged_end, h.metrics::text, h.gates::text, "
-        "m.artifact_uri FROM models m LEFT JOIN model_history h ON h.model_version = m.model_version "
+        "m.artifact_uri, m.files_sha256 FROM models m LEFT JOIN model_history h ON h.model_version = m.model_version "
         "AND h.action = 'judged' WHERE m.model_version = %s AND m.as_of <= %s ORDER BY h.entry_id DESC LIMIT 1",
         [version, job.as_of],
     )
     if not found:
         raise ConfigError(f"there is no model {version}")
     judged = found[0]
-    check_fits(judged.pop("artifact_uri"), job.contract)
+    check_fits(judged.pop("artifact_uri"), judged.pop("files_sha256"), job.contract)
     if judged["threshold"] is None:
         why = "has no verdict yet: run evaluate" if judged["model_version"] is None else "was judged on no claims"
         raise ConfigError(f"model {version} {why}; without, there is no threshold to flag by")

@@ -140,8 +140,8 @@ def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> 
     with job.database.transaction():
         job.database.rows(
             "INSERT INTO models (model_version, family, snapshot, outcomes_known, train_start, train_end, "
-            "judged_share, claims, artifact_uri, mlflow_run_id, contract_hash, git_sha, image_digest, as_of, run_id) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            "judged_share, claims, artifact_uri, files_sha256, mlflow_run_id, contract_hash, git_sha, image_digest, "
+            "as_of, run_id) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 registered.version,
                 fitted.family,
@@ -152,6 +152,7 @@ def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> 
                 cut.judged_share,
                 claims.height,
                 registered.artifact_uri,
+                registered.files_sha256,
                 registered.run_id,
                 job.contract.hash,
                 settings.git_sha,

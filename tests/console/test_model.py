@@ -144,7 +144,7 @@ def test_while_evaluate_is_at_work(two: Book, sign_in: SignIn) -> None:
 
 
 def test_a_champion_that_cannot_be_read(two: Book, sign_in: SignIn) -> None:
-    """Nobody goes back to a model whose files are gone: score would stand still."""
+    """Nobody goes back to a model whose files are gone, or are others: score would stand still."""
     (kept,) = two.rows("SELECT artifact_uri FROM models WHERE model_version = %s", [OLDER])
     set_uri = "UPDATE models SET artifact_uri = %s WHERE model_version = %s"
     two.rows(set_uri, ["file:///nowhere", OLDER])
@@ -152,6 +152,12 @@ def test_a_champion_that_cannot_be_read(two: Book, sign_in: SignIn) -> None:
     two.rows(set_uri, [kept["artifact_uri"], OLDER])
     assert answer.status_code == 409
     assert "/nowhere" in answer.json()["detail"]
+    other = "UPDATE models SET files_sha256 = %s WHERE model_version = %s"
+    two.rows(other, ["0" * 64, OLDER])
+    answer = rollback(sign_in("data_scientist", login="ada"))
+    two.rows(other, [None, OLDER])
+    assert answer.status_code == 409
+    assert "SHA256SUMS is not as it was written" in answer.json()["detail"]
     assert two.rows("SELECT 1 FROM model_history WHERE action = 'rollback'") == []
 
 

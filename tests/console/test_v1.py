@@ -265,6 +265,19 @@ def test_a_new_champion_is_noticed(api: Api, line: Scored) -> None:
         time.sleep(0.2)
 
 
+def test_a_champion_whose_files_are_not_those_registered(line: Scored) -> None:
+    """A console that starts says which file of the champion was changed, and serves on."""
+    file = line.folder / "model-1" / "trees-0.json"
+    kept = file.read_text()
+    file.write_text(kept.replace("-", "", 1))
+    with serving(from_environment(line.environment() | {"CLAIMSIGHT_DATABASE_URL": line.console_url})) as api:
+        answer = api.system().post("/v1/score", json=CLAIM)
+        assert answer.status_code == 503
+        assert "trees-0.json is not as it was written" in answer.json()["detail"]
+        assert api.system().get("/v1/model").status_code == 200
+    file.write_text(kept)
+
+
 def test_no_champion_and_a_stop(line: Scored) -> None:
     """Before any promotion, and while drift has stopped scoring, a claim is refused in a sentence that says so."""
     settings = line.environment() | {"CLAIMSIGHT_DATABASE_URL": line.console_url}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import artifacts, aws, events
+from shared import artifacts, aws, events, sums
 from shared.champion import folder_of
 from shared.errors import ConfigError, ModelError, TransientError
 from shared.registry import Registered, Registry, TrackedTrial
@@ -46,6 +46,7 @@ def model(tmp_path: Path) -> Path:
     (folder / "more").mkdir(parents=True)
     (folder / "model.json").write_text('{"format": 1}')
     (folder / "more" / "trees.json").write_text("[]")
+    sums.write(folder)
     return folder
 
 
@@ -68,11 +69,11 @@ def test_models_in_s3_and_mlflow_in_postgres(place: S3Prefix, model: Path, datab
     assert (first.version, second.version) == (1, 2)
     assert first.artifact_uri.startswith(f"{place}/motor/{first.run_id}/")
     Registry(uri, place, "motor").mirror({"champion": 2, "challenger": None})
-    folder = folder_of(second.artifact_uri)
+    folder = folder_of(second.artifact_uri, second.files_sha256)
     assert {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == {
         path.relative_to(model).as_posix(): path.read_bytes() for path in model.rglob("*") if path.is_file()
     }
-    assert folder_of(second.artifact_uri) == folder
+    assert folder_of(second.artifact_uri, second.files_sha256) == folder
     artifacts.release()
     assert not folder.exists()
 
@@ -114,14 +115,14 @@ def test_a_model_that_is_not_as_it_was_written(
     else:
         s3.put(place.bucket, place.key(name), content)
     with pytest.raises(ModelError, match=word):
-        artifacts.fetch(place)
+        artifacts.fetch(place, None)
 
 
 def test_what_lies_beside_a_model_is_not_read(s3: S3, place: S3Prefix, model: Path) -> None:
     """A file that was laid beside those of a model is not fetched."""
     artifacts.keep(model, place)
     s3.put(place.bucket, place.key("model.pkl"), "x")
-    assert not (artifacts.fetch(place) / "model.pkl").exists()
+    assert not (artifacts.fetch(place, None) / "model.pkl").exists()
 
 
 def test_s3_that_is_not_there(place: S3Prefix, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +130,7 @@ def test_s3_that_is_not_there(place: S3Prefix, model: Path, monkeypatch: pytest.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setattr(aws, "ATTEMPTS", 1)
     aws.client.cache_clear()
-    for attempt in (lambda: artifacts.keep(model, place), lambda: artifacts.fetch(place)):
+    for attempt in (lambda: artifacts.keep(model, place), lambda: artifacts.fetch(place, None)):
         with pytest.raises(TransientError, match="S3 cannot be reached"):
             attempt()
 

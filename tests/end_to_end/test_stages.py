@@ -289,14 +289,16 @@ def test_idle_stages_import_nothing_heavy(line: Line) -> None:
     ("stage", "file", "content"),
     [
         ("score", "model.json", None),
+        ("score", "peers.json", '{"columns": [], "kinds": {}}'),
+        ("score", "SHA256SUMS", None),
         ("drift", "model.json", None),
-        ("drift", "profile.json", '[{"name": 1}]'),
+        ("drift", "profile.json", "[]"),
         ("evaluate", "model.json", None),
         ("evaluate", "training.json", "{}"),
     ],
 )
 def test_harmed_model_ends_with_70(harmed: Line, tmp_path: Path, stage: str, file: str, content: str | None) -> None:
-    """A model with a file missing or broken ends a stage that needs it with 70 and a sentence, and changes nothing."""
+    """A model with a file missing or changed ends a stage that needs it with 70 and a sentence, and changes nothing."""
     undone = {"score": "predictions", "drift": "drift_metrics", "evaluate": "model_history"}
     # The history is append-only, but for a superuser who says so.
     harmed.rows(f"SET session_replication_role = replica; DELETE FROM {undone[stage]}")
@@ -306,6 +308,7 @@ def test_harmed_model_ends_with_70(harmed: Line, tmp_path: Path, stage: str, fil
         (tmp_path / "model" / file).write_text(content)
     before = harmed.counts()
     closing = harmed.run(stage, 70)
+    assert f"{file} is not {'there' if content is None else 'as it was written'}" in closing["message"]
     assert "train a new one" in closing["message"]
     assert "traceback" not in closing
     assert harmed.counts() == before

@@ -67,7 +67,15 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(make: Callable[[
     assert runs == [left, count - left]
     assert files(killed) == files(whole)
     written = files(whole).keys()
-    assert {"model.json", "profile.json", "peers.json", "training.json", "contract.toml", "MLmodel"} <= written
+    assert {
+        "model.json",
+        "profile.json",
+        "peers.json",
+        "training.json",
+        "contract.toml",
+        "MLmodel",
+        "SHA256SUMS",
+    } <= written
 
 
 def test_a_lost_mlflow_does_not_stop_training(make: Callable[[str], Line]) -> None:

@@ -18,6 +18,8 @@ import pytest
 from jobs.train.candidates import Candidate
 from jobs.train.fit import Fitter
 from jobs.train.package import needed, package, signature
+from shared import pyfunc, sums
+from shared.errors import ModelError
 from shared.features import features_of, values
 from shared.model import Model
 from shared.pyfunc import FraudModel
@@ -51,6 +53,7 @@ def packed(model: Model, tmp_path: Path) -> Path:
     model.save(folder)
     (folder / "contract.toml").write_text(claims_factory.GARAGE)
     package(folder, model, CONTRACT, "5" * 64)
+    sums.write(folder)
     return folder
 
 
@@ -79,6 +82,13 @@ def test_mlflow_loads_the_model_without_the_repository(model: Model, packed: Pat
     assert Path(told["from"]).is_relative_to(packed)
     assert told["snapshot"] == "5" * 64
     assert not told["jobs"]
+
+
+def test_a_changed_model_is_not_loaded(packed: Path) -> None:
+    """MLflow's loader refuses a file that is not as it was written, and names it."""
+    (packed / "trees-1.json").write_text((packed / "trees-1.json").read_text() + " ")
+    with pytest.raises(ModelError, match=r"trees-1\.json is not as it was written"):
+        pyfunc._load_pyfunc(str(packed))
 
 
 def test_cells_as_database_drivers_give_them(model: Model) -> None:

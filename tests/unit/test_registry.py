@@ -10,6 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.store.db import utils as databases
 
+from shared.champion import folder_of
 from shared.errors import TransientError
 from shared.registry import Registered, Registry, TrackedTrial
 
@@ -46,6 +47,10 @@ def test_a_trial_is_a_nested_run_with_all_that_made_it(tmp_path: Path) -> None:
     assert run.info.end_time - run.info.start_time == 2500
     wanted = {"claimsight.snapshot": "abc", "claimsight.git_sha": "def", "claimsight.state": "pruned"}
     assert wanted.items() <= run.data.tags.items()
+    assert {path.name for path in folder_of(found.artifact_uri, found.files_sha256).iterdir()} == {
+        "model.json",
+        "SHA256SUMS",
+    }
 
 
 def test_a_registry_that_lost_count_goes_on_after_the_last_version(tmp_path: Path) -> None:

@@ -124,8 +124,10 @@ async def rollback(
     store, contract, moment = _of(request)
     versions = await _succession(store, moment)
     if versions[1:] and versions[-1] == given.standing:
-        found = await store.rows("SELECT artifact_uri FROM models WHERE model_version = %s", [versions[-2]])
-        await _check(found[0]["artifact_uri"], contract)
+        found = await store.rows(
+            "SELECT artifact_uri, files_sha256 FROM models WHERE model_version = %s", [versions[-2]]
+        )
+        await _check(**found[0], contract=contract)
     decided = await store.rows(
         "SELECT console_rollback(%s, %s::integer, %s, %s) AS version",
         [person.login, given.standing, given.reason, moment],
@@ -209,9 +211,9 @@ def _told(measure: dict[str, Any]) -> dict[str, Any]:
     return {name: measure[name] for name in ("value", "low", "high", "limit", "verdict")}
 
 
-async def _check(artifact_uri: str, contract: Contract) -> None:
+async def _check(artifact_uri: str, files_sha256: str | None, contract: Contract) -> None:
     try:
-        await to_thread.run_sync(check_fits, artifact_uri, contract)
+        await to_thread.run_sync(check_fits, artifact_uri, files_sha256, contract)
     except ModelError as error:
         raise ProblemError(409, str(error)) from error
     except ClaimsightError as error:

@@ -137,7 +137,7 @@ def training(trained: Row | None, contract: Contract) -> Row | None:
     if trained is None:
         return None
     try:
-        folder = folder_of(trained["artifact_uri"])
+        folder = folder_of(trained["artifact_uri"], trained["files_sha256"])
         told: Row = json.loads((folder / "training.json").read_text())
         features = json.loads((folder / "model.json").read_text())["features"]
     except (ModelError, OSError, ValueError, KeyError):
