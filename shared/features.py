@@ -7,11 +7,11 @@ the rest by quantile or level, so that leak checks, weights of evidence and drif
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from typing import Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,7 @@ from shared.past import past_of, usual_amount
 
 Codes = NDArray[np.int32]
 Floats = NDArray[np.float64]
+Kind = Literal["number", "ordered", "category"]
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 PAIRED_DATES = 5
@@ -47,8 +48,16 @@ class Feature:
 
     name: str
     sources: tuple[str, ...]
-    kind: Literal["number", "ordered", "category"]
+    kind: Kind
     levels: tuple[str, ...] = ()
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what ``asdict`` wrote; ValueError or TypeError if it is none."""
+        found = cls(**{**document, "sources": strings(document["sources"]), "levels": strings(document["levels"])})
+        if not (isinstance(found.name, str) and found.sources and found.kind in get_args(Kind)):
+            raise ValueError(f"the feature {found.name} has no sources, or is of no kind")
+        return found
 
     @property
     def recurs(self) -> bool:
@@ -92,6 +101,13 @@ def features_of(contract: Contract) -> list[Feature]:
         else:
             features.append(Feature(name, (name,), "number"))
     return features
+
+
+def strings(cells: Any) -> tuple[str, ...]:
+    """Read a list of strings, such as levels; TypeError if it is none."""
+    if not isinstance(cells, list | tuple) or not all(isinstance(cell, str) for cell in cells):
+        raise TypeError("a source or a level is no string")
+    return tuple(cells)
 
 
 def sources(features: Iterable[Feature]) -> list[str]:
@@ -184,6 +200,11 @@ class Bins:
             quantiles = np.quantile(known.to_numpy(), np.linspace(0, 1, most + 1)[1:-1])
             return cls(edges=tuple(float(edge) for edge in np.unique(quantiles)))
         return cls(edges=tuple(float(edge) for edge in (distinct[1:] + distinct[:-1]) / 2))
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what ``asdict`` wrote; ValueError or TypeError if it is none."""
+        return cls(tuple(map(float, document["edges"])), strings(document["levels"]))
 
     @property
     def size(self) -> int:

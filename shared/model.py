@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from shared.features import Feature, Floats
+from shared.features import Feature, Floats, strings
 from shared.parts import Logistic, Part, Trees, Unusual
 from shared.stored import known_values, read_model
 
@@ -125,16 +126,20 @@ def load(folder: Path) -> Model:
     """
     with read_model(folder, FORMAT) as (document, features):
         parts = tuple(_part(folder, part, features) for part in document["parts"])
+        if not parts:
+            raise ValueError("it has no parts")
         return Model(document["family"], features, parts, _calibration(**document["calibration"]))
 
 
 def _calibration(slope: float, intercept: float) -> Calibration:
+    if not (slope > 0 and isfinite(slope) and isfinite(intercept)):
+        raise ValueError("its calibration does not keep the order of claims")
     return Calibration(float(slope), float(intercept))
 
 
 def _part(folder: Path, part: dict[str, Any], features: Sequence[Feature]) -> Part:
     if "trees" in part:
-        trees = Trees(tuple(map(tuple, part["levels"])), (folder / part["trees"]).read_text())
+        trees = Trees(tuple(map(strings, part["levels"])), (folder / part["trees"]).read_text())
         trees.check(features)
         return trees
     if "unusual" in part:

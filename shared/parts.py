@@ -73,8 +73,8 @@ class Logistic:
     @classmethod
     def of_document(cls, document: dict[str, Any], features: Sequence[Feature]) -> Self:
         """Read what :meth:`as_document` wrote; ValueError if it is not for these features."""
-        bins = tuple(Bins(tuple(bins["edges"]), tuple(bins["levels"])) for bins in document["bins"])
-        evidence = tuple(map(tuple, document["evidence"]))
+        bins = tuple(map(Bins.of_document, document["bins"]))
+        evidence = tuple(tuple(map(float, weights)) for weights in document["evidence"])
         coefficients = tuple(map(float, document["coefficients"]))
         if not len(features) == len(bins) == len(coefficients) or [b.size for b in bins] != list(map(len, evidence)):
             raise ValueError("its tables do not fit its features")

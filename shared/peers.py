@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import index
 from pathlib import Path
 from typing import Any, Self
 
@@ -87,7 +88,9 @@ class Peers:
     def of_document(cls, document: Mapping[str, Any]) -> Self:
         """Read what :meth:`as_document` wrote; ValueError if its parts do not fit each other."""
         everyone = Profile.of_document(document["columns"])
-        kinds = {level: tuple(map(tuple, counts)) for level, counts in document["kinds"].items()}
+        kinds = {
+            level: tuple(tuple(map(index, part)) for part in counts) for level, counts in document["kinds"].items()
+        }
         sizes = [column.bins.size for column in everyone.columns]
         if any(sizes != list(map(len, counts)) for counts in kinds.values()):
             raise ValueError("the counts of its peers do not fit their bins")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from operator import index
 from typing import Any, Self
 
 import numpy as np
@@ -55,7 +56,7 @@ class Profile:
 
     @classmethod
     def of_document(cls, document: Sequence[dict[str, Any]]) -> Self:
-        """Read what :meth:`as_document` wrote."""
+        """Read what :meth:`as_document` wrote; ValueError or TypeError if it is none."""
         return cls(tuple(_column(item) for item in document))
 
 
@@ -65,5 +66,7 @@ def _summarise(feature: Feature, column: pl.Series) -> Column:
 
 
 def _column(item: dict[str, Any]) -> Column:
-    bins = Bins(tuple(item["bins"]["edges"]), tuple(item["bins"]["levels"]))
-    return Column(item["name"], bins, tuple(item["counts"]))
+    bins, counts = Bins.of_document(item["bins"]), tuple(map(index, item["counts"]))
+    if bins.size != len(counts):
+        raise ValueError(f"the counts of {item['name']} do not fit its bins")
+    return Column(item["name"], bins, counts)

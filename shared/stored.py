@@ -35,11 +35,10 @@ def read_model(folder: Path, form: int) -> Iterator[tuple[dict[str, Any], tuple[
         document = json.loads((folder / "model.json").read_text())
         if document["format"] != form:
             raise ModelError(f"model {folder}: format {document['format']}, this code reads {form}; train a new one")
-        yield document, tuple(Feature(**_tuples(feature)) for feature in document["features"])
+        features = tuple(map(Feature.of_document, document["features"]))
+        if not features:
+            raise ValueError("it has no features")
+        yield document, features
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         said = str(error).partition("\n")[0]  # XGBoost goes on with a stack trace
         raise ModelError(f"model {folder}: cannot be read ({said}); train a new one") from error
-
-
-def _tuples(feature: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in feature.items()}

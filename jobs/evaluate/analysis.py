@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,7 @@ def _beside(challenger: Challenger) -> tuple[dict[str, Any], Profile]:
     try:
         training = json.loads((challenger.folder / "training.json").read_text())
         profile = Profile.of_document(json.loads((challenger.folder / "profile.json").read_text()))
-        _: Sequence[Any] = training["findings"]
+        _ = [finding["column"] for finding in training["findings"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"model {challenger.folder}: cannot be read ({error}); train a new one") from error
     return training, profile

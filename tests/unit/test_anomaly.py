@@ -110,6 +110,17 @@ def test_broken_model_is_refused(model: Anomaly, tmp_path: Path, change: dict[st
         load(tmp_path)
 
 
+@pytest.mark.parametrize("counts", [[1, 2], ["many"] * 3, [0.5] * 3])
+def test_counts_that_are_none(model: Anomaly, tmp_path: Path, counts: list[object]) -> None:
+    """Histograms whose counts do not fit their bins, or are no whole numbers, are refused."""
+    model.save(tmp_path)
+    written = json.loads((tmp_path / "model.json").read_text())
+    written["histograms"][0] |= {"bins": {"edges": [], "levels": []}, "counts": counts}
+    (tmp_path / "model.json").write_text(json.dumps(written))
+    with pytest.raises(ModelError, match="cannot be read"):
+        load(tmp_path)
+
+
 def test_identifiers_and_constants_say_nothing() -> None:
     """Columns that name claims or are the same in all of them are left out and told."""
     claims = CLAIMS.with_columns(workshop=pl.concat_str(pl.lit("w"), "claim_id"), size=pl.lit("S"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -119,8 +120,24 @@ def test_claims_that_lack_a_column_do_not_fit() -> None:
         lambda folder: change(folder, lambda document: document.update(format=0)),
         lambda folder: change(folder, lambda document: document.pop("calibration")),
         lambda folder: change(folder, lambda document: document["calibration"].update(slope=None)),
+        lambda folder: change(folder, lambda document: document["calibration"].update(slope=-1.0)),
+        lambda folder: change(folder, lambda document: document["calibration"].update(intercept=float("nan"))),
+        lambda folder: change(folder, lambda document: document.update(parts=[])),
+        lambda folder: change(folder, lambda document: document.update(parts={})),
+        lambda folder: change(folder, lambda document: document.update(features=[])),
         lambda folder: change(folder, lambda document: document["features"].pop()),
-        lambda folder: change(folder, lambda document: document["parts"][0]["logistic"]["coefficients"].pop()),
+        lambda folder: change(folder, lambda document: document["features"][0].update(sources=[])),
+        lambda folder: change(folder, lambda document: document["features"][0].update(sources="amount")),
+        lambda folder: change(folder, lambda document: document["features"][0].update(sources=[["amount"]])),
+        lambda folder: change(folder, lambda document: document["features"][0].update(name=1)),
+        lambda folder: change(folder, lambda document: document["features"][0].update(kind="size")),
+        lambda folder: change(folder, lambda document: document["features"][0].update(levels=[1])),
+        lambda folder: change(folder, lambda document: document["features"][0].update(more=1)),
+        lambda folder: change(folder, lambda document: logistic(document)["evidence"][0].__setitem__(0, "much")),
+        lambda folder: change(folder, lambda document: logistic(document)["bins"][0].update(edges=["low"])),
+        lambda folder: change(folder, lambda document: logistic(document)["bins"][0].update(levels=[1])),
+        lambda folder: change(folder, lambda document: document["parts"][1]["levels"].__setitem__(0, [1])),
+        lambda folder: change(folder, lambda document: logistic(document)["coefficients"].pop()),
         lambda folder: change(folder, lambda document: document["parts"][1]["levels"].pop()),
     ],
 )
@@ -131,6 +148,11 @@ def test_harmed_model_is_a_model_error(harm: object, tmp_path: Path) -> None:
     with pytest.raises(ModelError) as caught:
         load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def logistic(document: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = document["parts"][0]["logistic"]
+    return found
 
 
 def change(folder: Path, edit: object) -> None:

@@ -292,9 +292,11 @@ def test_peers_are_written_and_read(tmp_path: Path) -> None:
     assert (old.kinds, [column.name for column in old.everyone.columns]) == ({}, known.columns)
     (tmp_path / PEERS).write_text(json.dumps(peers.as_document()))
     assert load_peers(tmp_path) == peers
-    (tmp_path / PEERS).write_text(json.dumps(peers.as_document() | {"kinds": {"theft": [[1]]}}))
-    with pytest.raises(ModelError, match="cannot be read"):
-        load_peers(tmp_path)
+    counts = json.loads(json.dumps(peers.kinds))["theft"]
+    for nonsense in ([[1]], [[str(count) for count in part] for part in counts]):
+        (tmp_path / PEERS).write_text(json.dumps(peers.as_document() | {"kinds": {"theft": nonsense}}))
+        with pytest.raises(ModelError, match="cannot be read"):
+            load_peers(tmp_path)
 
 
 def test_peers_add_up_and_name_nobody() -> None:
