@@ -23,6 +23,7 @@ def read_claims(
     parameters: dict[str, Any],
     extra: Extra | None = None,
     order: str = "c.claim_id",
+    columns: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """Read claims with all that the contract stores of them, and with their past.
 
@@ -36,13 +37,15 @@ def read_claims(
         More columns: SQL expression and dtype by name.
     order : str
         What the rows are ordered by.
+    columns : collection of str, optional
+        Those of :func:`columns_of` that are wanted; all by default. ``claim_id`` and the extra ones come in any case.
 
     Returns
     -------
     polars.DataFrame
         ``claim_id``, the extra columns, and those of :func:`columns_of`.
     """
-    query, dtypes = _query(database, contract, rest, parameters, extra or {}, columns_of(contract))
+    query, dtypes = _query(database, contract, rest, parameters, extra or {}, columns)
     return database.frame(f"{query} ORDER BY {order}", dtypes, parameters)
 
 
@@ -59,15 +62,8 @@ def claim_batches(
 
     Their past is made once for all of them, before the first is asked for. What comes from then on is left out. Until
     the last of them the session can do nothing else.
-
-    Parameters
-    ----------
-    columns : collection of str, optional
-        Those of :func:`columns_of` that are wanted; all by default. ``claim_id`` and the extra ones come in any case.
     """
-    there = columns_of(contract)
-    wanted = there if columns is None else {name: dtype for name, dtype in there.items() if name in columns}
-    query, dtypes = _query(database, contract, rest, parameters, extra, wanted)
+    query, dtypes = _query(database, contract, rest, parameters, extra, columns)
     return database.batches(query, dtypes, parameters, size)
 
 
@@ -88,9 +84,11 @@ def _query(
     rest: str,
     parameters: dict[str, Any],
     extra: Extra,
-    wanted: Mapping[str, DType],
+    columns: Collection[str] | None,
 ) -> tuple[str, dict[str, DType]]:
     """Write the query, and make the past that it joins."""
+    there = columns_of(contract)
+    wanted = there if columns is None else {name: dtype for name, dtype in there.items() if name in columns}
     past = {name: f"h.h{place}" for place, name in enumerate(past_of(contract))}
     dtypes: dict[str, DType] = {"claim_id": "text", **{name: dtype for name, (_, dtype) in extra.items()}}
     selected = ["c.claim_id", *(f"{expression} AS {name}" for name, (expression, _) in extra.items())]

@@ -1,12 +1,13 @@
 """How usual values are among claims of the same kind: counts by bin and kind, free of claimant data.
 
-Train writes them beside the model, so that a reason can tell how unusual a claim's value is among its peers.
+Train writes them beside the model, so that a reason can tell how unusual a claim's value is among its peers. Those are
+claims of the training window, whether or not their outcome is known: investigators choose by what is unusual.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import index
 from pathlib import Path
@@ -17,7 +18,7 @@ import polars as pl
 
 from shared.contract import Contract
 from shared.errors import ModelError
-from shared.features import Bins, Feature, Floats, values
+from shared.features import Bins, Feature, Floats, sources, values
 from shared.levels import FIRST_BIN
 from shared.profile import Column, Counts, Profile
 
@@ -117,6 +118,12 @@ def kind_of(contract: Contract) -> str | None:
     """Column that parts claims into kinds; None where there is none, or where nobody is to see it."""
     kind, roles = contract.roles.kind, contract.roles
     return kind if kind in contract.stored and kind not in contract.personal and kind not in roles.sensitive else None
+
+
+def looked_at(features: Iterable[Feature], contract: Contract) -> list[str]:
+    """Columns of a claim that its features and its kind are read from."""
+    kind = kind_of(contract)
+    return [*sources(features), *([kind] if kind else [])]
 
 
 def unusual(counts: Sequence[int], *, ordered: bool) -> tuple[Floats, Places]:

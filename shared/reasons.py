@@ -152,8 +152,9 @@ def sentence(words: Words, value: Value, direction: str, part: float | None, sid
     begun, ends = words.says(value), f"which {direction} the fraud probability."
     if part is None:
         return f"{begun}, {ends}"
-    none = peers.replace("all claims", "claims").replace("claims", "no claim", 1)
-    among = f"{share(part)} of {peers}" if part else none
+    # Not "no claim": some may have come since the peers were counted, or not be in the sample of them.
+    rare = peers.replace("all claims", "claims").replace("claims", "hardly any claim", 1)
+    among = f"{share(part)} of {peers}" if part else rare
     if not (against := words.against(value, side)):
         return f"{begun}, as in {among}, {ends}"
     return f"{begun}, {against} in {among}, {ends}" if side else f"{begun}, as is usual among {peers}, {ends}"

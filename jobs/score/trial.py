@@ -92,7 +92,6 @@ class Pair:
     def _deciding(self, judged: Judged, arm: Arm) -> Scorer:
         # Most runs find nothing to score; numpy and the model are for those that do.
         from shared import peers
-        from shared.features import sources
         from shared.predict import audit_share, predict
         from shared.reasons import Explainer
 
@@ -101,8 +100,7 @@ class Pair:
         # Of both arms by the champion's volume, so that the same claims are audited whoever decides.
         volume = self._standing.metrics["claims_per_week"]
         audited = audit_share(self._job.contract.review.capacity_per_week, volume)
-        kind = peers.kind_of(self._job.contract)
         return Scorer(
             lambda claims: predict(claims, model, judged.threshold, audited, explainer, threads, arm),
-            [*sources(model.features), *([kind] if kind else [])],
+            peers.looked_at(model.features, self._job.contract),
         )

@@ -45,9 +45,16 @@ class _Fitted:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int:
+def register(job: Job, claims: pl.DataFrame, among: pl.DataFrame, cut: Windows, found: Search) -> int:
     """Register a search's model as challenger and return its version.
 
+    Parameters
+    ----------
+    claims, among : polars.DataFrame
+        What was learnt from, and the claims that tell what is usual.
+
+    Notes
+    -----
     Killed before its row stands in ``models``, a version in MLflow is left that nobody asks for, and the next run
     trains anew.
     """
@@ -89,7 +96,7 @@ def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int
             "claimsight.outcomes": json.dumps({row["source"]: row["claims"] for row in sources}, ensure_ascii=False),
         },
     )
-    return _register(job, claims, cut, fitted)
+    return _register(job, claims, among, cut, fitted)
 
 
 def register_histograms(job: Job, claims: pl.DataFrame, found: Histograms) -> int:
@@ -100,10 +107,10 @@ def register_histograms(job: Job, claims: pl.DataFrame, found: Histograms) -> in
         "constant": list(found.constant),
     }
     whole = Windows(claims["event_time"][0], claims["event_time"][-1])
-    return _register(job, claims, whole, _Fitted(ANOMALY, found.model, found.model.profile, training))
+    return _register(job, claims, claims, whole, _Fitted(ANOMALY, found.model, found.model.profile, training))
 
 
-def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> int:
+def _register(job: Job, claims: pl.DataFrame, among: pl.DataFrame, cut: Windows, fitted: _Fitted) -> int:
     from shared.registry import Registry, TrackedTrial
 
     settings = job.settings
@@ -112,7 +119,7 @@ def _register(job: Job, claims: pl.DataFrame, cut: Windows, fitted: _Fitted) -> 
         folder = Path(scratch)
         fitted.model.save(folder)
         (folder / "profile.json").write_text(json.dumps(fitted.profile.as_document()))
-        peers = Peers.of(claims, fitted.model.features, kind_of(job.contract))
+        peers = Peers.of(among, fitted.model.features, kind_of(job.contract))
         (folder / PEERS).write_text(json.dumps(peers.as_document()))
         (folder / "contract.toml").write_bytes(settings.contract.read_bytes())
         (folder / "training.json").write_text(json.dumps(fitted.training, indent=1))
