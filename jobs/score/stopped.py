@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from jobs.score.unscored import CHAMPIONS
 from shared.champion import champion
 from shared.errors import ModelError
 from shared.job import Job
@@ -24,8 +25,7 @@ def refuse_stopped(job: Job) -> None:
     job.database.rows("SET enable_nestloop = off")
     (waiting,) = job.database.rows(
         "SELECT count(*) AS claims, extract(epoch FROM %(as_of)s - min(c.known_at))::float8 / 3600 AS hours "
-        "FROM claims_as_of(%(as_of)s) c WHERE NOT EXISTS "
-        "(SELECT FROM predictions p WHERE p.claim_id = c.claim_id AND p.model_version = %(version)s)",
+        f"FROM claims_as_of(%(as_of)s) c WHERE {CHAMPIONS.missing}",
         {"as_of": job.as_of, "version": found.version if found else standing.model_version},
     )
     job.figures("claims wait to be scored", waiting=waiting["claims"], wait_hours=round(waiting["hours"] or 0.0, 3))

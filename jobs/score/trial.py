@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from jobs.score.unscored import Done, Scorer, Scores, score_all
+from jobs.score.unscored import CHAMPIONS, Done, Scorer, Scores, score_all
 from shared.challenger import Contender
 from shared.champion import Champion, Judged
 from shared.claims import no_claims
@@ -33,11 +33,7 @@ class Pair:
         """Score what the champion has not scored, and settle in which arm each claim stands."""
         claimant = self._job.contract.roles.claimant
         drawn = arm_draw(quoted(claimant) if claimant else None)
-        scores = Scores(
-            "predictions",
-            "p.variant = 'champion'",
-            extra={"draw": (AUDIT_DRAW, "integer"), "arm_draw": (drawn, "integer")},
-        )
+        scores = replace(CHAMPIONS, extra={"draw": (AUDIT_DRAW, "integer"), "arm_draw": (drawn, "integer")})
         return score_all(self._job, scores, self._standing.version, self._settling)
 
     def challenger(self) -> Done:

@@ -73,14 +73,15 @@ class Scores:
 
     @property
     def missing(self) -> str:
-        """Condition on claims ``c``: those that a model has neither scored nor found that it cannot."""
+        """Condition on claims ``c``: those that a model has not scored, nor found of this version that it cannot."""
         of_model = "p.claim_id = c.claim_id AND p.model_version = %(version)s"
         return (
             f"NOT EXISTS (SELECT FROM {self.table} p WHERE {of_model} AND {self.counts}) "
-            f"AND NOT EXISTS (SELECT FROM unscorable_claims p WHERE {of_model})"
+            f"AND NOT EXISTS (SELECT FROM unscorable_claims p WHERE {of_model} AND p.revision = c.revision)"
         )
 
 
+CHAMPIONS = Scores("predictions", "p.variant = 'champion'")
 ANOMALIES = Scores("anomalies", "true")
 
 
@@ -109,12 +110,13 @@ def score_all(job: Job, scores: Scores, version: int, load: Callable[[], Scorer]
     done, scorer = Done(), None
     rest = f"{scores.joins} WHERE {scores.asked} AND {scores.missing} AND {job.shard.condition}"
     values = {"as_of": job.as_of, "version": version, **scores.values}
+    extra: Extra = {"revision": ("c.revision", "integer"), **scores.extra}
     with job.beside() as reader:
         reader.rows(READING)
         while _waiting(reader, rest, values):
             scorer = scorer or load()
             (before,) = reader.rows(OLDEST)
-            read = claim_batches(reader, job.contract, rest, values, scores.extra, BATCH, scorer.looks_at)
+            read = claim_batches(reader, job.contract, rest, values, extra, BATCH, scorer.looks_at)
             with closing(ahead(_each(scorer.decide, ahead(read)))) as decided:
                 for batch in decided:
                     done += _record(job, scores, version, batch, first=done == Done())
@@ -125,7 +127,8 @@ def score_all(job: Job, scores: Scores, version: int, load: Callable[[], Scorer]
 
 def _each(decide: Callable[[pl.DataFrame], pl.DataFrame], read: Generator[pl.DataFrame]) -> Generator[pl.DataFrame]:
     with closing(read):
-        yield from map(decide, read)
+        for claims in read:
+            yield decide(claims).with_columns(claims["revision"])
 
 
 def _waiting(reader: Database, rest: str, values: dict[str, Any]) -> bool:
@@ -138,8 +141,8 @@ def _record(job: Job, scores: Scores, version: int, decided: pl.DataFrame, *, fi
     stamps = {"model_version": version, "run_id": job.run_id}
     decided = decided.with_columns(**{name: pl.lit(value) for name, value in stamps.items()})
     as_of, why = pl.lit(job.as_of.isoformat()), pl.col("unscorable")
-    scored = decided.filter(why.is_null()).drop("unscorable").with_columns(scored_as_of=as_of)
-    rest = decided.filter(why.is_not_null()).select("claim_id", *stamps, reason=why, as_of=as_of)
+    scored = decided.filter(why.is_null()).drop("unscorable", "revision").with_columns(scored_as_of=as_of)
+    rest = decided.filter(why.is_not_null()).select("claim_id", "revision", *stamps, reason=why, as_of=as_of)
     with job.database.transaction():
         job.database.append(scores.table, scored)
         job.database.append("unscorable_claims", rest)

@@ -121,12 +121,11 @@ def test_claims_that_cannot_be_scored_do_not_wait(database: Database, tmp_path: 
     """They are told with the reason, and are not of the queue."""
     load(database, 20)
     promote(database, tmp_path)
-    if not present(database, "unscorable_claims"):
-        database.rows(
-            "CREATE TABLE unscorable_claims (claim_id text, model_version integer, reason text, as_of timestamptz, "
-            "run_id bigint)"
-        )
-    database.rows("INSERT INTO unscorable_claims VALUES ('C1', 1, 'its amount is infinite', %s, 1)", [AS_OF])
+    database.rows(
+        "INSERT INTO unscorable_claims (claim_id, revision, model_version, reason, as_of, run_id) "
+        "SELECT 'C1', 1, 1, 'its amount is infinite', %s, max(run_id) FROM job_runs",
+        [AS_OF],
+    )
     found = gather_operations(database, contract(), {"model_version": 1}, AS_OF)
     assert found["unscored"]["claims"] == 19
     assert found["unscorable"] == [{"reason": "its amount is infinite", "claims": 1}]

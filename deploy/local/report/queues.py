@@ -15,7 +15,7 @@ WAITS = (1, 2, 4, 7, 14, 28)
 """As above, of times from claim to score."""
 
 _AGE = "width_bucket(extract(epoch FROM %(as_of)s - c.event_time) / 86400, %(ages)s::numeric[]) AS place"
-_UNSCORABLE = "unscorable_claims u WHERE u.model_version = %(version)s AND u.as_of <= %(as_of)s"
+_UNSCORABLE = "unscorable_as_of(%(as_of)s) u WHERE u.model_version = %(version)s"
 _LISTED = (
     "(SELECT b.event_time, p.flagged FROM predictions p JOIN claims_as_of(%(as_of)s) b USING (claim_id) "
     "WHERE p.model_version = %(version)s AND p.variant = 'champion' AND p.scored_as_of <= %(as_of)s "
@@ -73,7 +73,7 @@ def unscored(database: Database, contract: Contract, version: int | None, as_of:
         f"SELECT {_AGE}, count(*) AS claims, min(c.event_time) AS oldest "
         "FROM claims_as_of(%(as_of)s) c WHERE NOT EXISTS (SELECT FROM "
         f"{held} p.claim_id = c.claim_id AND p.model_version = %(version)s AND p.scored_as_of <= %(as_of)s)"
-        f"{apart if present(database, 'unscorable_claims') else ''} GROUP BY 1",
+        f"{apart if present(database, 'unscorable_as_of') else ''} GROUP BY 1",
         {"as_of": as_of, "ages": list(AGES), "version": version},
     )
     return by_age(rows, ("claims",), as_of)
@@ -81,7 +81,7 @@ def unscored(database: Database, contract: Contract, version: int | None, as_of:
 
 def unscorable(database: Database, version: int | None, as_of: datetime) -> list[Row]:
     """How many claims the model that holds cannot score, by the reason; the most frequent first."""
-    if not present(database, "unscorable_claims"):
+    if not present(database, "unscorable_as_of"):
         return []
     return database.rows(
         f"SELECT u.reason, count(*) AS claims FROM {_UNSCORABLE} GROUP BY u.reason ORDER BY claims DESC, u.reason",
