@@ -61,8 +61,8 @@ def predict(
     -------
     polars.DataFrame
         ``claim_id``, ``arm``, ``fraud_probability``, ``flagged``, ``audited``, ``reasons`` (JSON, only for claims
-        flagged or audited in this model's own arm: of others nobody asks), ``unscorable`` (why a claim has no score;
-        null where it has one) and ``variant``. Rows as they came.
+        flagged or audited, and by the challenger only in its own arm: of others nobody asks), ``unscorable`` (why a
+        claim has no score; null where it has one) and ``variant``. Rows as they came.
     """
     known = model.known(claims)
     probability = model.fraud_probability(known, threads)
@@ -70,7 +70,8 @@ def predict(
     scored = why.is_null().to_numpy()
     flagged = scored & (probability >= threshold)
     audited = scored & ~flagged & (claims["draw"].to_numpy() < audit_share * DRAWS)
-    explained = (flagged | audited) & (claims["arm"] == variant).to_numpy()
+    # The champion's row decides wherever no challenger's does, which nobody can tell yet: it may be rolled back.
+    explained = (flagged | audited) & (variant == "champion" or (claims["arm"] == variant).to_numpy())
     reasons: list[str | None] = [None] * claims.height
     if explained.any():
         asked = known.filter(explained)

@@ -52,3 +52,34 @@ SET enable_nestloop = off AS $$
     UNION ALL
     SELECT 'unscorable', b.reason, NULL, count(*), NULL FROM beyond b GROUP BY b.reason
 $$;
+
+-- Of each claim the prediction that decides: the champion's, or in its arm that of the newest challenger. A claim of that
+-- arm which the challenger has not scored yet is not left out: the champion's counts. One that has been champion since is
+-- no challenger any more: rolled back, it decides about nothing.
+CREATE OR REPLACE FUNCTION {line}.deciding_as_of(moment timestamptz) RETURNS SETOF {line}.predictions LANGUAGE sql STABLE AS $$
+    WITH live AS (
+        SELECT {line}.champion_as_of(moment) AS version
+    ), champions AS (
+        SELECT h.model_version FROM {line}.model_history h WHERE h.alias = 'champion' AND h.as_of <= moment
+    )
+    SELECT p.* FROM {line}.predictions p, live
+    WHERE p.scored_as_of <= moment AND p.model_version >= live.version
+    AND (p.variant = 'champion' AND p.model_version = live.version
+         OR p.variant = 'challenger' AND p.arm = 'challenger' AND p.model_version NOT IN (TABLE champions))
+    AND NOT EXISTS (
+        SELECT FROM {line}.predictions q
+        WHERE q.claim_id = p.claim_id AND q.variant = 'challenger' AND q.arm = 'challenger'
+        AND q.model_version >= live.version AND q.scored_as_of <= moment AND q.model_version NOT IN (TABLE champions)
+        AND (p.variant = 'champion' OR q.model_version > p.model_version)
+    )
+$$;
+-- Of one claim the row of `deciding_as_of`, by an index: `live` is the champion of that moment.
+CREATE OR REPLACE FUNCTION {line}.deciding_for(claim_id text, live integer, moment timestamptz) RETURNS SETOF {line}.predictions
+LANGUAGE sql STABLE AS $$
+    SELECT p.* FROM {line}.predictions p
+    WHERE p.claim_id = deciding_for.claim_id AND p.scored_as_of <= moment AND p.model_version >= live
+    AND (p.variant = 'champion' AND p.model_version = live
+         OR p.variant = 'challenger' AND p.arm = 'challenger' AND p.model_version NOT IN (
+             SELECT h.model_version FROM {line}.model_history h WHERE h.alias = 'champion' AND h.as_of <= moment))
+    ORDER BY p.variant = 'challenger' DESC, p.model_version DESC LIMIT 1
+$$;

@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from scipy.stats import binomtest, chi2_contingency
 
 from jobs.evaluate.ab import ab
-from jobs.evaluate.standing import override
+from jobs.evaluate.standing import override, rollback
 from jobs.score.__main__ import work
 from jobs.score.trial import Pair
 from jobs.score.unscored import Done
@@ -142,10 +142,8 @@ def test_in_its_arm_the_challenger_decides(place: Line, shadow: str) -> None:
     assert found.group_by("claim_id").agg(pl.col("arm").n_unique())["arm"].max() == 1
     assert found.filter(pl.col("workshop").is_null())["arm"].n_unique() == 2  # without a claimant, the claim is drawn
     assert found.drop_nulls("workshop").group_by("workshop").agg(pl.col("arm").n_unique())["arm"].max() == 1
-    assert (found["reasons"].is_not_null() <= (found["variant"] == found["arm"])).all()
-    assert ((found["flagged"] | found["audited"]) & (found["variant"] == found["arm"])).equals(
-        found["reasons"].is_not_null()
-    )
+    may_decide = (found["variant"] == "champion") | (found["arm"] == "challenger")
+    assert ((found["flagged"] | found["audited"]) & may_decide).equals(found["reasons"].is_not_null())
     (threshold,) = place.rows(f"SELECT threshold FROM model_history WHERE model_version = {second}")
     ours = found.filter(variant="challenger")
     assert (ours["flagged"] == (ours["fraud_probability"] >= threshold["threshold"])).all()
@@ -173,6 +171,36 @@ def test_claims_keep_their_arm(place: Line) -> None:
     found = predictions(place)
     assert undecided <= set(found.filter(variant="challenger", arm="challenger")["claim_id"])
     assert set(found.filter(pl.col("claim_id").is_in(before["claim_id"].to_list()))["arm"]) == {"champion"}
+
+
+def test_a_challenger_that_was_promoted_and_rolled_back_decides_about_nothing(place: Line) -> None:
+    """The champion's own rows decide again, each with its reasons, as the worklist and a claim's page tell."""
+    first, second = on_trial(place)
+    settle(place, "[challenger]\nshare = 0.4")
+    moments = [FIRST + day * timedelta(days=1) for day in range(4)]
+    score(place, moments[0])
+    place.call(override, "the trial was won", "Ada", second, as_of=moments[1])
+    score(place, moments[1])
+    place.call(rollback, "it flags every hail claim", "Ada", as_of=moments[2])
+    score(place, moments[2])
+    claims = place.rows("SELECT count(*) AS n FROM claims")[0]["n"]
+    wanted = [{first: 0.6, second: 0.4}, {second: 1.0}, {first: 1.0}, {first: 1.0}]
+    for moment, shares in zip(moments, wanted, strict=True):
+        told = [decide(place, moment), decide(place, moment, one_by_one=True)]
+        assert told[0] == told[1]
+        assert sum(told[0].values()) <= claims
+        assert told[0].keys() == shares.keys()
+        assert {version: n / sum(told[0].values()) for version, n in told[0].items()} == pytest.approx(shares, abs=0.05)
+    asked = "deciding_as_of(now()) WHERE flagged OR audited"
+    assert place.rows(f"SELECT bool_and(reasons IS NOT NULL) AS told FROM {asked}") == [{"told": True}]
+
+
+def decide(place: Line, moment: datetime, *, one_by_one: bool = False) -> dict[int, int]:
+    """How many claims each model decides about, by either function that tells it."""
+    each = "claims c, deciding_for(c.claim_id, champion_as_of('{0}'), '{0}') p"
+    asked = (each if one_by_one else "deciding_as_of('{0}') p").format(moment.isoformat())
+    rows = place.rows(f"SELECT p.model_version, count(*) AS n FROM {asked} GROUP BY 1")
+    return {row["model_version"]: row["n"] for row in rows}
 
 
 def test_a_challenger_that_does_harm_decides_about_nothing(place: Line) -> None:
