@@ -23,13 +23,21 @@ def audit_share(capacity_per_week: int, claims_per_week: float) -> float:
     return min(1.0, AUDIT_OF_CAPACITY * capacity_per_week / max(claims_per_week, 1e-9))
 
 
-def arms(draws: pl.Series, share: float) -> pl.Series:
+def arms(draws: pl.Series, share: float, kept: pl.Series) -> pl.Series:
     """Put claims into arms: the challenger's holds those whose draw lies below its share.
 
-    >>> arms(pl.Series([0, DRAWS // 2, DRAWS - 1]), 0.5).to_list(), arms(pl.Series([0]), 0.0).to_list()
-    (['challenger', 'champion', 'champion'], ['champion'])
+    Parameters
+    ----------
+    kept : polars.Series
+        The arm in which a claim stands already, and stays; null where there is none.
+
+    >>> arms(pl.Series([0, DRAWS // 2, DRAWS - 1]), 0.5, pl.Series([None] * 3, dtype=pl.String)).to_list()
+    ['challenger', 'champion', 'champion']
+    >>> arms(pl.Series([0, 0]), 0.0, pl.Series([None, "challenger"])).to_list()
+    ['champion', 'challenger']
     """
-    return (draws < share * DRAWS).replace_strict({True: "challenger", False: "champion"}, return_dtype=pl.String)
+    drawn = (draws < share * DRAWS).replace_strict({True: "challenger", False: "champion"}, return_dtype=pl.String)
+    return kept.fill_null(drawn)
 
 
 def predict(

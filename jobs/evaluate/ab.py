@@ -20,8 +20,10 @@ OPENED = """
 SELECT min(q.scored_as_of) AS moment FROM predictions q JOIN predictions d USING (claim_id)
 WHERE q.variant = 'champion' AND q.model_version = %(champion)s AND q.arm = 'challenger'
 AND q.scored_as_of BETWEEN %(refused)s AND %(as_of)s AND d.variant = 'challenger' AND d.model_version = %(challenger)s
+AND d.run_id >= q.run_id
 """
-"""When the challenger decided for the first time: from then on both arms were drawn from the same claims."""
+"""When the challenger decided for the first time: from then on both arms were drawn from the same claims. What it had
+scored before the champion did was not drawn: it stayed where it was."""
 TALLIES = """
 SELECT arm, count(*) AS claims, count(DISTINCT unit) AS claimants,
        count(*) FILTER (WHERE reviewed) AS reviewed, count(DISTINCT unit) FILTER (WHERE reviewed) AS claimants_reviewed,
@@ -36,10 +38,13 @@ FROM (SELECT q.arm, {unit} AS unit, {amount} AS amount, d.flagged AND o.claim_id
       LEFT JOIN outcomes_as_of(%(as_of)s) o ON o.claim_id = q.claim_id
       WHERE q.variant = 'champion' AND q.model_version = %(champion)s
       AND q.scored_as_of BETWEEN %(opened)s AND %(as_of)s
+      AND NOT EXISTS (SELECT FROM predictions e WHERE e.claim_id = q.claim_id AND e.run_id < q.run_id)
       AND NOT EXISTS (SELECT FROM decided_as_of(q.scored_as_of) e WHERE e.claim_id = q.claim_id)) decided
 GROUP BY arm
 """
-"""What each arm has come to, of the claims that were open when they were scored, by the row that decides about them."""
+"""What each arm has come to, of the claims that were open when they were scored, by the row that decides about them.
+Those that a run before had scored, for another champion, are in neither: some were not drawn, and which follows from
+what the contender had scored by then. Whether a claim is new depends on neither draw nor outcome."""
 SHADOWS = f"""
 SELECT o.is_fraud, q.fraud_probability AS champion, d.fraud_probability AS challenger
 FROM predictions q JOIN predictions d USING (claim_id) JOIN claims_as_of(%(as_of)s) c USING (claim_id)

@@ -33,7 +33,15 @@ class Pair:
         """Score what the champion has not scored, and settle in which arm each claim stands."""
         claimant = self._job.contract.roles.claimant
         drawn = arm_draw(quoted(claimant) if claimant else None)
-        scores = replace(CHAMPIONS, extra={"draw": (AUDIT_DRAW, "integer"), "arm_draw": (drawn, "integer")})
+        scores = replace(
+            CHAMPIONS,
+            # Under another champion the contender may have scored a claim. It does not do so again: the arm that its
+            # row tells stays, or the row of neither arm would decide.
+            joins="LEFT JOIN predictions k ON k.claim_id = c.claim_id AND k.variant = 'challenger' "
+            "AND k.model_version = %(contender)s",
+            extra={"draw": (AUDIT_DRAW, "integer"), "arm_draw": (drawn, "integer"), "kept_arm": ("k.arm", "text")},
+            values={"contender": self._contender.version if self._contender else None},
+        )
         return score_all(self._job, scores, self._standing.version, self._settling)
 
     def challenger(self) -> Done:
@@ -72,7 +80,9 @@ class Pair:
         share = self._share if self._share and self._is_ready() else 0.0
         return replace(
             champion,
-            decide=lambda claims: champion.decide(claims.with_columns(arm=arms(claims["arm_draw"], share))),
+            decide=lambda claims: champion.decide(
+                claims.with_columns(arm=arms(claims["arm_draw"], share, claims["kept_arm"]))
+            ),
         )
 
     def _is_ready(self) -> bool:

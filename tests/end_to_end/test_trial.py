@@ -173,6 +173,64 @@ def test_claims_keep_their_arm(place: Line) -> None:
     assert set(found.filter(pl.col("claim_id").is_in(before["claim_id"].to_list()))["arm"]) == {"champion"}
 
 
+def test_what_the_contender_scored_under_another_champion_keeps_its_arm(
+    place: Line, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever decides has a reason where somebody looks, and is in charge of its arm; the trial counts new claims."""
+    first, _ = on_trial(place)
+    others = [place.add_model(good=True) for _ in range(2)]
+    for version in others:
+        place.rows(
+            "INSERT INTO model_history (model_version, alias, action, actor, reason, threshold, metrics, gates, as_of, "
+            f"run_id) SELECT {version}, 'refused', action, actor, reason, threshold, metrics, gates, as_of, run_id "
+            f"FROM model_history WHERE model_version = {first} AND action = 'judged'"
+        )
+    contender = place.add_model(good=False)
+    assert "refused" in place.evaluate()
+    score(place)
+    shadowed = arms_of(place, contender)
+    assert set(shadowed.values()) == {"champion"}
+    settle(place, "[challenger]\nshare = 0.4")
+    before = shadowed
+    for week, version in enumerate(others, start=1):
+        now = FIRST + week * WEEK
+        place.call(override, "for a change", "Ada", version, as_of=now)
+        score(place, now)
+        assert score(place, now) == "every claim is scored; nothing to do"
+        after = arms_of(place, contender)
+        assert before.items() < after.items()
+        assert "challenger" in (after[claim] for claim in after.keys() - before.keys())
+        deciding = f"deciding_as_of('{now.isoformat()}')"
+        assert place.rows(
+            f"SELECT bool_and(d.variant = q.arm AND d.arm = q.arm) AS in_charge, "
+            "bool_and(d.reasons IS NOT NULL) FILTER (WHERE d.flagged OR d.audited) AS told "
+            f"FROM {deciding} d JOIN predictions q USING (claim_id) WHERE q.model_version = {version}"
+        ) == [{"in_charge": True, "told": True}]
+        capsys.readouterr()
+        place.call(ab, "", as_of=now)
+        tallied = [
+            int(row.replace(",", "").split()[3])
+            for row in capsys.readouterr().out.splitlines()
+            if row.startswith(("champion, model", "challenger, model"))
+        ]
+        fresh = place.rows(
+            "SELECT count(*) AS n FROM predictions q JOIN outcomes o USING (claim_id) "
+            f"WHERE q.model_version = {version} AND o.known_at > '{now.isoformat()}' AND NOT EXISTS "
+            "(SELECT FROM predictions e WHERE e.claim_id = q.claim_id AND e.run_id < q.run_id)"
+        )
+        assert min(tallied) > 0
+        assert sum(tallied) == fresh[0]["n"]
+        before = after
+
+
+def arms_of(place: Line, version: int) -> dict[str, str]:
+    """The arm that the row of a challenger tells, by claim."""
+    rows = place.rows(
+        f"SELECT claim_id, arm FROM predictions WHERE model_version = {version} AND variant = 'challenger'"
+    )
+    return {row["claim_id"]: row["arm"] for row in rows}
+
+
 def test_a_challenger_that_was_promoted_and_rolled_back_decides_about_nothing(place: Line) -> None:
     """The champion's own rows decide again, each with its reasons, as the worklist and a claim's page tell."""
     first, second = on_trial(place)
