@@ -99,7 +99,8 @@ def draw_book(draw: Random, large: float = 0.01, most_rows: int = 1000) -> Book:
     if not labelled:
         decided = _outcomes(draw, tables[0])
         first["motor/outcomes/a.csv"] = decided
-        second["motor/outcomes/a.csv"] = replace(decided, rows=[*decided.rows[20:], *_outcomes(draw, tables[1]).rows])
+        grown = [_turned(row) if draw.random() < 0.2 else row for row in decided.rows[20:]]
+        second["motor/outcomes/a.csv"] = replace(decided, rows=[*grown, *_outcomes(draw, tables[1]).rows])
         second["motor/outcomes/b.csv"] = replace(decided, rows=[*_outcomes(draw, tables[0]).rows, *decided.rows[:40]])
     if referenced:
         first["motor/reference/agents/agents.csv"] = _agents(draw)
@@ -182,7 +183,15 @@ def _outcomes(draw: Random, table: Table) -> Table:
         rows += [Row(cells)] * (2 if draw.random() < 0.02 else 1)
         if draw.random() < 0.02:
             rows[-1] = Row((cells[0], "maybe", *cells[2:]), wrong=True)
+        elif draw.random() < 0.05:
+            rows += [_turned(rows[-1]), rows[-1]][: draw.randint(1, 2)]
     return Table("outcomes", ("claim", "verdict", "decided", "known", "by"), rows)
+
+
+def _turned(row: Row) -> Row:
+    """Say the opposite of a decision."""
+    turned = {"Y": "N", "N": "Y"}.get(row.cells[1], row.cells[1])
+    return replace(row, cells=(row.cells[0], turned, *row.cells[2:]))
 
 
 def _agents(draw: Random) -> Table:
@@ -190,6 +199,10 @@ def _agents(draw: Random) -> Table:
     return Table(
         "reference", ("agent", "town", "since"), [*rows, Row((AGENTS[-1], "Ulm", "soon"), wrong=True), rows[0]]
     )
+
+
+def _decision(cells: tuple[str, ...]) -> tuple[str, ...]:
+    return (cells[0], *cells[2:])
 
 
 @dataclass
@@ -202,7 +215,10 @@ class Expected:
     """By uri and line of each file's latest content that was loaded: claim and amount of what stands in ``claims``."""
     _versions: dict[str, list[tuple[tuple[str, ...], str, bool]]] = field(default_factory=dict)
     """Of each claim: what was said of it, by which file, and whether it still holds."""
-    _told: dict[tuple[str, ...], str] = field(default_factory=dict)
+    _told: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
+    """Of each decision: what was told last, and by which file."""
+    _decided: dict[str, dict[tuple[str, ...], str]] = field(default_factory=dict)
+    """By uri of an outcomes file: what its latest content said of which decisions."""
     _agents: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def load(self, files: dict[str, Table]) -> None:
@@ -215,24 +231,46 @@ class Expected:
         first = 1 if ".jsonl" in uri else 2  # a CSV header is line 1
         good: dict[int, tuple[str, ...]] = {}
         seen: set[tuple[str, ...] | str] = set()
-        for line, row in enumerate(table.rows, first):
-            key = row.cells if table.kind == "outcomes" else row.cells[0]
-            if not (row.wrong or row.cut or key in seen):
+        sound = {line: row.cells for line, row in enumerate(table.rows, first) if not (row.wrong or row.cut)}
+        corrected = 0
+        for line, cells in sound.items():
+            key = cells if table.kind == "outcomes" else cells[0]
+            if table.kind == "outcomes" and any(
+                later > line and _decision(other) == _decision(cells) and other != cells
+                for later, other in sound.items()
+            ):
+                corrected += 1
+            elif key not in seen:
                 seen.add(key)
-                good[line] = row.cells
+                good[line] = cells
         lines = range(first, first + len(table.rows))
-        if len(lines) - len(good) > REJECT_LIMIT * len(lines):
+        if len(lines) - len(good) - corrected > REJECT_LIMIT * len(lines):
             good = {}
         elif table.kind == "claims":
             good = self._claims(uri, good)
             self.amounts = {key: told for key, told in self.amounts.items() if key[0] != uri}
             self.amounts |= {(uri, line): (cells[0], float(cells[2])) for line, cells in good.items()}
         elif table.kind == "outcomes":
-            good = {line: cells for line, cells in good.items() if self._told.setdefault(cells, uri) == uri}
+            good = self._outcomes(uri, good)
         else:
             self._agents = {cells[0]: cells[1:] for cells in good.values()}
         home = "reference_agents" if table.kind == "reference" else table.kind
         self.fates[uri] = {line: home if line in good else QUARANTINE for line in lines}
+
+    def _outcomes(self, uri: str, good: dict[int, tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
+        """Rows that say something new of a decision, or what this file was the last to say or has said before."""
+        brought: dict[int, tuple[str, ...]] = {}
+        before = self._decided.get(uri, {})
+        for line, cells in good.items():
+            verdict, last = cells[1], self._told.get(_decision(cells))
+            if last and last[0] == verdict and last[1] != uri:
+                continue
+            brought[line] = cells
+            if (last and last[0] == verdict) or before.get(_decision(cells)) == verdict:
+                continue
+            self._told[_decision(cells)] = verdict, uri
+        self._decided[uri] = {_decision(cells): cells[1] for cells in brought.values()}
+        return brought
 
     def _claims(self, uri: str, good: dict[int, tuple[str, ...]]) -> dict[int, tuple[str, ...]]:
         """Rows that become a version of their claim, or are one that this file had told before."""

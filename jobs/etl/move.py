@@ -19,7 +19,7 @@ from jobs.etl.levels import Levels
 from jobs.etl.persons import Persons
 from jobs.etl.read import raw_rows
 from jobs.etl.rows import Batch
-from jobs.etl.store import Content, Feed, same, store
+from jobs.etl.store import DECISION, Content, Feed, same, store, told_last
 from shared.ahead import ahead
 from shared.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
 from shared.contract import Contract
@@ -52,7 +52,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Staged:
-    """What became of a file's rows so far: how many count, break the contract, or were brought by other files."""
+    """What became of a file's rows so far: how many count, break the contract, or say nothing new and break nothing."""
 
     rows: int
     bad: int
@@ -120,8 +120,11 @@ class Move:
                     create_temporary_tables(self.database, self.feed, self.contract)
                     waits = True
                 self.database.append("staging", part.rest)
-        elsewhere = 0
+        elsewhere = corrected = 0
         if waits:
+            self.database.rows(f"ANALYZE staging ({self.feed.key})")  # nobody else does for a temporary table
+            if self.feed.kind == "outcomes":
+                corrected = self._set_corrected_aside(requeued=not source.is_file)
             bad += self._set_repetitions_aside(requeued=not source.is_file)
             elsewhere += self._set_loaded_aside()
             if not source.is_file:
@@ -129,7 +132,7 @@ class Move:
         if self.pull:
             again = self._leave_quarantined_out() if bad else 0
             rows, bad, elsewhere = rows - again - elsewhere, bad - again, 0
-        return Staged(rows, bad, elsewhere, erased, waits)
+        return Staged(rows, bad, elsewhere + corrected, erased, waits)
 
     def hold_to_limit(self, bad: int, rows: int) -> None:
         """Raise OverLimitError if too many of a file's rows are bad."""
@@ -161,7 +164,7 @@ class Move:
         Returns
         -------
         list of int
-            Contents whose rows this one takes over: outcomes are never withdrawn, so theirs may be of any other one.
+            Contents whose rows this one takes over.
         """
         retired = self.database.rows(
             "UPDATE ingest_files SET status = 'replaced' WHERE uri = %s AND file_id <> %s AND status = ANY(%s) "
@@ -171,12 +174,7 @@ class Move:
         gone = [row["file_id"] for row in retired]
         if gone:
             self.database.rows("DELETE FROM claims_quarantine WHERE file_id = ANY(%s)", [gone])
-        if self.feed.kind != "outcomes":
-            return gone
-        every = self.database.rows(
-            "SELECT file_id FROM ingest_files WHERE uri = %s AND file_id <> %s", [self.uri, self.file_id]
-        )
-        return [row["file_id"] for row in every]
+        return gone
 
     def batches(self, source: Source) -> Generator[Batch]:
         """Read the rows; those of persons who were erased stand among the broken ones, without content."""
@@ -227,10 +225,28 @@ class Move:
             found[name] = rows.with_columns(pl.col("key").replace_strict(stored, asked, return_dtype=pl.String))
         return found
 
+    def _set_corrected_aside(self, *, requeued: bool) -> int:
+        """Set staged outcomes aside on whose decision their file has another word further on; they break nothing."""
+        told = f"{', '.join(DECISION)}, is_fraud"
+        pairs = " AND ".join(f"s.{name} = t.{name}" for name in DECISION)
+        stored = ""
+        if requeued:
+            stored = f" UNION ALL SELECT {told}, file_line FROM outcomes WHERE file_id = %(file_id)s "
+            stored += "AND claim_id IN (SELECT claim_id FROM staging)"
+        found = self.database.rows(
+            f"WITH every AS (SELECT {told}, file_line FROM staging{stored}), "
+            f"told AS (SELECT {told}, max(file_line) AS last FROM every GROUP BY {told}), "
+            f"gone AS (DELETE FROM staging s USING told t WHERE {pairs} AND t.is_fraud <> s.is_fraud "
+            "AND t.last > s.file_line RETURNING s.file_line, t.last) "
+            "INSERT INTO rejects (file_line, column_name, reason) "
+            "SELECT file_line, %(column)s, 'corrected by row ' || last || ' of the file' FROM gone RETURNING file_line",
+            {"file_id": self.file_id, "column": self._named},
+        )
+        return len(found)
+
     def _set_repetitions_aside(self, *, requeued: bool) -> int:
         """Set staged rows aside that repeat a row of their file."""
         feed, contract = self.feed, self.contract
-        self.database.rows(f"ANALYZE staging ({feed.key})")  # nobody else does for a temporary table
         key = ", ".join([feed.key, *feed.content(contract)]) if feed.kind == "outcomes" else feed.key
         # The first one may have gone straight to the claims; what a requeued row repeats may be anywhere in the file.
         stored = ""
@@ -252,11 +268,12 @@ class Move:
     def _set_loaded_aside(self) -> int:
         """Set staged rows aside that another file already brought; they break nothing."""
         feed, contract = self.feed, self.contract
+        current = {"claims": "c.superseded_at IS NULL", "outcomes": told_last(), "reference": "true"}[feed.kind]
         # An outcome without a file is a decision of the console.
-        join, current = ("JOIN", "c.superseded_at IS NULL AND ") if feed.kind == "claims" else ("LEFT JOIN", "")
+        join = "JOIN" if feed.kind == "claims" else "LEFT JOIN"
         found = self.database.rows(
             f"WITH gone AS (DELETE FROM staging s USING {feed.table} c {join} ingest_files f USING (file_id) "
-            f"WHERE c.{feed.key} = s.{feed.key} AND f.uri IS DISTINCT FROM %s AND {current}{same(feed, contract)} "
+            f"WHERE c.{feed.key} = s.{feed.key} AND f.uri IS DISTINCT FROM %s AND {current} AND {same(feed, contract)} "
             "RETURNING s.file_line, coalesce(f.uri, 'the console') AS origin) "
             "INSERT INTO rejects (file_line, column_name, reason) "
             "SELECT file_line, %s, CASE WHEN %s = '' THEN 'already loaded from ' || origin END FROM gone "

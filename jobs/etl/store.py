@@ -13,6 +13,8 @@ from shared.database import Database, quoted, reference_table
 Kind = Literal["claims", "outcomes", "reference"]
 LABEL_SOURCE = "claims file"
 """Source of an outcome that stands in the claims file itself."""
+DECISION = ("claim_id", "decided_at", "known_at", "source")
+"""Columns that tell decisions apart. Of one that is told differently what was told last counts."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,15 @@ def same(feed: Feed, contract: Contract) -> str:
     )
 
 
+def told_last(among: str = "true") -> str:
+    """Condition under which a stored outcome ``c`` is the last word on its decision, among such ``l`` as are named."""
+    pairs = " AND ".join(f"l.{name} = c.{name}" for name in DECISION)
+    return f"NOT EXISTS (SELECT FROM outcomes l WHERE {pairs} AND l.outcome_id > c.outcome_id AND {among})"
+
+
 def store(database: Database, feed: Feed, contract: Contract, content: Content) -> None:
     """Move staged rows to where they belong."""
-    if content.earlier:
+    if content.earlier or feed.kind == "outcomes":
         _keep_unchanged(database, feed, contract, content)
     match feed.kind:
         case "claims":
@@ -115,11 +123,15 @@ def store(database: Database, feed: Feed, contract: Contract, content: Content) 
 def _keep_unchanged(database: Database, feed: Feed, contract: Contract, content: Content) -> None:
     """Rows that the file's earlier content had brought already stay as they are, and now count as this content's.
 
-    So does a claim that another file has corrected since: saying the same again does not undo the correction.
+    So does what another file has corrected since: saying the same again does not undo the correction. Outcomes are
+    never withdrawn: one that the file had left out is still the one that stood.
     """
+    own = "c.file_id = ANY(%(earlier)s)"
+    if feed.kind == "outcomes":
+        own = f"({told_last()} OR {own} AND {told_last('l.file_id = ANY(%(earlier)s)')})"
     database.rows(
         f"WITH kept AS (UPDATE {feed.table} c SET file_id = %(file_id)s, file_line = s.file_line FROM staging s "
-        f"WHERE c.{feed.key} = s.{feed.key} AND c.file_id = ANY(%(earlier)s) AND {same(feed, contract)} "
+        f"WHERE c.{feed.key} = s.{feed.key} AND {own} AND {same(feed, contract)} "
         "RETURNING s.file_line) DELETE FROM staging s USING kept WHERE s.file_line = kept.file_line",
         content.values,
     )
@@ -154,8 +166,7 @@ def _insert_claims(database: Database, contract: Contract, values: dict[str, Any
             "(SELECT DISTINCT ON (o.claim_id) o.claim_id, o.known_at, o.is_fraud FROM outcomes o "
             "WHERE o.source = %(source)s AND o.claim_id IN (SELECT claim_id FROM staging) "
             "ORDER BY o.claim_id, o.outcome_id DESC) o ON o.claim_id = s.claim_id "
-            "WHERE s.is_fraud IS NOT NULL AND s.is_fraud IS DISTINCT FROM o.is_fraud ORDER BY s.claim_id "
-            "ON CONFLICT DO NOTHING",
+            "WHERE s.is_fraud IS NOT NULL AND s.is_fraud IS DISTINCT FROM o.is_fraud ORDER BY s.claim_id",
             values | {"delay": contract.label.delay, "source": LABEL_SOURCE},
         )
 

@@ -258,9 +258,57 @@ def test_outcomes(late: Etl) -> None:
         "INSERT INTO outcomes (claim_id, is_fraud, decided_at, known_at, source) "
         "VALUES ('c3', true, '2024-03-01', '2024-03-02', 'court')"
     )
-    assert late.load("b.csv", _outcomes({}, {"claim": "c3"}, {"verdict": "N"}), "outcomes") == Loaded(3, 1, 2, None)
+    assert late.load("b.csv", _outcomes({}, {"claim": "c3"}, {"claim": "c4"}), "outcomes") == Loaded(3, 1, 2, None)
     reasons = [reason for _, reason in late.quarantine()]
     assert reasons[1:] == ["already loaded from motor/outcomes/a.csv", "already loaded from the console"]
+
+
+def _said(verdict: str) -> str:
+    """Write what a file says of one decision."""
+    return _outcomes(*({"verdict": letter} for letter in verdict))
+
+
+def _stands(etl: Etl) -> list[tuple[Any, ...]]:
+    return etl.rows("SELECT is_fraud FROM outcomes_as_of('2024-06-01') WHERE claim_id = 'c1'")
+
+
+@pytest.mark.parametrize("names", ["abc", "aaa", "abb", "aab"])
+def test_a_decision_is_set_back(late: Etl, names: str) -> None:
+    """What the last file says of a decision holds, also where an earlier one said the same before a correction."""
+    for name, verdict in zip(names, "NYN", strict=True):
+        assert late.load(f"{name}.csv", _said(verdict), "outcomes") == Loaded(1, 1, 0, None)
+        assert _stands(late) == [(verdict == "Y",)]
+    assert late.load("again.csv", _said("N"), "outcomes") == Loaded(1, 0, 1, None)
+    assert late.rows("SELECT is_fraud FROM outcomes ORDER BY outcome_id") == [(False,), (True,), (False,)]
+
+
+def test_saying_the_same_again_does_not_undo_a_correction(late: Etl) -> None:
+    """A file that grows says again what another has corrected since; as for claims, the correction stands."""
+    late.load("a.csv", _said("N"), "outcomes")
+    late.load("b.csv", _said("Y"), "outcomes")
+    grown = _outcomes({"verdict": "N"}, {"claim": "c2"})
+    for _ in range(2):
+        assert late.load("a.csv", grown, "outcomes") == Loaded(2, 2, 0, None)
+        assert _stands(late) == [(True,)]
+        grown += "\n"
+    assert late.rows("SELECT count(*) FROM outcomes") == [(3,)]
+    # Once it has said something else in between, it is a decision set back.
+    assert late.load("a.csv", _said("Y"), "outcomes") == Loaded(1, 0, 1, None)
+    assert late.load("a.csv", _said("N"), "outcomes") == Loaded(1, 1, 0, None)
+    assert _stands(late) == [(False,)]
+
+
+def test_a_decision_told_several_times_in_one_file(late: Etl) -> None:
+    """The last row counts and the others break nothing; the same under another name changes nothing."""
+    assert late.load("a.csv", _said("NYYN"), "outcomes") == Loaded(4, 1, 3, None)
+    assert late.quarantine() == [
+        (2, "corrected by row 4 of the file"),
+        *((line, "corrected by row 5 of the file") for line in (3, 4)),
+    ]
+    assert late.load("b.csv", _said("NYYN"), "outcomes").rows_out == 0
+    assert late.rows("SELECT is_fraud, file_line FROM outcomes") == [(False, 5)]
+    assert late.load("c.csv", _said("NY"), "outcomes").rows_out == 1
+    assert _stands(late) == [(True,)]
 
 
 def test_outcomes_are_never_withdrawn(late: Etl) -> None:
@@ -268,6 +316,13 @@ def test_outcomes_are_never_withdrawn(late: Etl) -> None:
     for rows in (({}, {"claim": "c2"}), ({"claim": "c2"},), ({}, {"claim": "c2"})):
         assert late.load("a.csv", _outcomes(*rows), "outcomes") == Loaded(len(rows), len(rows), 0, None)
     assert late.rows("SELECT claim_id FROM outcomes ORDER BY 1") == [("c1",), ("c2",)]
+
+
+def test_a_label_is_set_back(etl: Etl) -> None:
+    """A label in the claims file may be corrected any number of times in one run; the last file's holds."""
+    for number, label in enumerate("NYNYN"):
+        assert etl.load(f"{number}.csv", csv_text([CLAIM | {"fraud": label}])) == Loaded(1, 1, 0, None)
+        assert _stands(etl) == [(label == "Y",)]
 
 
 def test_work(late: Etl) -> None:
