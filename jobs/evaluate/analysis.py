@@ -61,7 +61,7 @@ def analyse(job: Job, challenger: Challenger, claims: pl.DataFrame, evidence: Ev
     y = evidence.y[evidence.labelled]
     flagged = p >= (1.0 if judged.threshold is None else judged.threshold)
     against = {finding["column"] for finding in training["findings"]} - set(job.contract.features.allow)
-    offered = [feature for feature in features_of(job.contract) if not against & set(feature.sources)]
+    offered = [feature for feature in features_of(job.contract) if not against & {feature.name, *feature.sources}]
     columns, features = in_words(labelled, values(labelled, offered), offered)
     slices = find_slices(columns, features, y, p, flagged)
     first = [name for name in (job.contract.roles.kind, job.contract.roles.amount) if name]

@@ -155,7 +155,7 @@ def leaks(challenger: Challenger, found: Model, contract: Contract) -> set[str]:
         suspected = {finding["column"] for finding in training["findings"] if finding["kind"] == "leak"}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"model {challenger.folder}: cannot be read ({error}); train a new one") from error
-    used = {source for feature in found.features for source in feature.sources}
+    used = {name for feature in found.features for name in (feature.name, *feature.sources)}
     return (suspected & used) - set(contract.features.allow)
 
 

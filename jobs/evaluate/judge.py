@@ -174,12 +174,13 @@ def judge(evidence: Evidence, gates: Gates, review: Review) -> Judgement:
         None if evidence.champion is None else paired_difference(y, probability, evidence.champion),
         _correlation(evidence),
     )
+    leaks = f" ({', '.join(sorted(evidence.leaks))})" if evidence.leaks else ""
     checks = (
         enough,
         *_of_ranking(found, gates),
         *_of_calibration(found, calibration_error(y, probability), gates),
         *_of_fairness(found.fairness, gates),
-        _at_most("suspected leaks among the features", len(evidence.leaks), 0),
+        _at_most(f"suspected leaks among the features{leaks}", len(evidence.leaks), 0),
         *_of_use(evidence, gates),
     )
     return replace(found, gates=checks)

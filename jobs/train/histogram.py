@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from jobs.train.leaks import Finding, identifiers
+from jobs.train.leaks import Finding, barred, identifiers
 from shared.anomaly import Anomaly
 from shared.contract import Contract
 from shared.features import features_of, values
@@ -44,9 +44,10 @@ def histograms(claims: pl.DataFrame, contract: Contract) -> Histograms | str:
     """
     if claims.is_empty():
         return "no claim is loaded yet; load some"
-    left_out = [finding for finding in identifiers(claims, contract) if finding.column not in contract.features.allow]
-    barred = {finding.column for finding in left_out}
-    features = [feature for feature in features_of(contract) if feature.sources[0] not in barred]
+    features = features_of(contract)
+    findings = identifiers(claims, features, contract)
+    left_out = [finding for finding in findings if finding.column not in contract.features.allow]
+    features = [feature for feature in features if not barred(feature, left_out)]
     known = values(claims, features)
     telling = [feature for feature in features if known[feature.name].n_unique() > 1]
     if not telling:

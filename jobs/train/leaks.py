@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,9 +42,19 @@ holds in 1995. In a small book, or of a rare level, chance alone often explains 
 more than of any of 100 shuffled columns, by five standard deviations."""
 
 
+_Level = tuple[str, int, int]
+"""Its name, its claims and its frauds."""
+
+
 @dataclass(frozen=True)
 class Finding:
-    """A column that train leaves out, and what speaks against it."""
+    """What speaks against a column, so that train leaves it out with all that is made of it.
+
+    Attributes
+    ----------
+    column : str
+        The column; where none alone is to blame, the feature that several make, which alone is then left out.
+    """
 
     column: str
     kind: Literal["leak", "time"]
@@ -75,28 +85,35 @@ def suspected_leaks(
     list of Finding
         In the contract's order, those the contract lets in among them.
     """
-    findings = identifiers(claims, contract)
-    # What is made of what stood before the claim cannot know its outcome better than it may.
-    named = {finding.column for finding in findings} | past_of(contract).keys()
+    findings, past = identifiers(claims, features, contract), past_of(contract)
     for feature in features:
-        column = feature.sources[0]
-        if column in named:
+        # What stood before the claim cannot know its outcome better than it may; what divides an amount by it can.
+        if feature.sources[0] in past or barred(feature, findings):
             continue
         if evidence := _tells_label(feature, known[feature.name], y, folds):
-            findings.append(Finding(column, "leak", evidence))
+            findings.append(Finding(_to_blame(feature, contract), "leak", evidence))
     return findings
 
 
-def identifiers(claims: pl.DataFrame, contract: Contract) -> list[Finding]:
-    """Find columns that name claims rather than describe them, in the contract's order."""
-    return [finding for name in contract.stored if (finding := _identifier(name, claims, contract))]
+def identifiers(claims: pl.DataFrame, features: Sequence[Feature], contract: Contract) -> list[Finding]:
+    """Find columns of features that name claims rather than describe them, in the contract's order."""
+    offered = {source for feature in features for source in feature.sources}
+    return [finding for name in contract.stored if name in offered and (finding := _identifier(name, claims, contract))]
 
 
-def time_bound(features: Sequence[Feature], known: pl.DataFrame, days: Codes, seed: int) -> list[Finding]:
+def barred(feature: Feature, findings: Iterable[Finding]) -> bool:
+    """Whether a feature, or a column that it is made from, is among the findings."""
+    return not {feature.name, *feature.sources}.isdisjoint(finding.column for finding in findings)
+
+
+def time_bound(
+    features: Sequence[Feature], known: pl.DataFrame, days: Codes, contract: Contract, seed: int
+) -> list[Finding]:
     """Find columns that tell when a claim happened, such as a month or a running number.
 
     What they say of fraud in the past is the past's own level of fraud, which does not come again; on shuffled rows
-    they look good.
+    they look good. As a book begins there is little past to tell of, so what is told of it is looked at in the later
+    half of the claims alone.
 
     Parameters
     ----------
@@ -111,22 +128,26 @@ def time_bound(features: Sequence[Feature], known: pl.DataFrame, days: Codes, se
     the quantities.
     """
     random = np.random.default_rng(seed)
-    first = np.searchsorted(days, days, side="left")
-    clocks = [clock.astype(np.int32) for clock in (np.unique(days, return_inverse=True)[1], first // TIME_BLOCK)]
-    findings = []
+    half, past = days.size // 2, past_of(contract)
+    clocks, later = _clocks(days), _clocks(days[half:])
+    findings = list[Finding]()
     for feature in features:
-        if feature.recurs:
+        if feature.recurs or barred(feature, findings):
             continue
-        column = known[feature.name]
+        of_past = not past.keys().isdisjoint(feature.sources)
+        column = known[feature.name][half if of_past else 0 :]
         codes = Bins.of(feature, column, TIME_BINS).codes(column)
-        explained = max((_explained(codes, clock, random) for clock in clocks), default=0.0)
+        explained = max(_explained(codes, clock, random) for clock in (later if of_past else clocks))
         if explained >= TIME_BOUND_ENTROPY:
-            findings.append(
-                Finding(
-                    feature.sources[0], "time", f"tells the date: it explains {explained:.0%} of what the column says"
-                )
-            )
+            evidence = f"tells the date: it explains {explained:.0%} of what the column says"
+            findings.append(Finding(_to_blame(feature, contract), "time", evidence))
     return findings
+
+
+def _to_blame(feature: Feature, contract: Contract) -> str:
+    """The one column that a feature is made from, beside the event's date; else the feature."""
+    columns = [source for source in feature.sources if source != contract.roles.event_time]
+    return columns[0] if len(columns) == 1 else feature.name
 
 
 def _identifier(name: str, claims: pl.DataFrame, contract: Contract) -> Finding | None:
@@ -149,19 +170,35 @@ def _tells_label(feature: Feature, column: pl.Series, y: Floats, folds: Sequence
         return (
             f"tells the label by itself: AUC {auc:.2f} on claims it did not learn from, where {LEAK_AUC} is implausible"
         )
-    bins = Bins.of(feature, column, TIME_BINS)
-    codes, overall = bins.codes(column), float(y.mean())
-    claims = np.bincount(codes, minlength=bins.size)
-    frauds = np.bincount(codes, weights=y, minlength=bins.size).astype(int)
-    suspect = []
-    for code in np.flatnonzero(claims >= PURE_LEVEL_CLAIMS):
-        low, _ = wilson(int(frauds[code]), int(claims[code]), PURE_LEVEL_Z)
-        rate = PURE_LEVEL_RATE if claims[code] <= PURE_LEVEL_SHARE * y.size else PURE_FREQUENT_RATE
-        if low >= max(rate, PURE_LEVEL_LIFT * overall):
-            suspect.append(f"{bins.label(int(code))} ({frauds[code]} of {claims[code]})")
+    suspect = _mostly_fraud(_by_bin(feature, column, y), y)
     if suspect:
-        return f"levels that are mostly fraud, where {overall:.0%} is usual: {', '.join(suspect)}"
+        return f"levels that are mostly fraud, where {y.mean():.0%} is usual: {', '.join(suspect)}"
     return None
+
+
+def _by_bin(feature: Feature, column: pl.Series, y: Floats) -> Iterator[_Level]:
+    bins = Bins.of(feature, column, TIME_BINS)
+    codes = bins.codes(column)
+    claims = np.bincount(codes, minlength=bins.size)
+    frauds = np.bincount(codes, weights=y, minlength=bins.size)
+    for code in np.flatnonzero(claims):
+        yield bins.label(int(code)), int(claims[code]), int(frauds[code])
+
+
+def _mostly_fraud(levels: Iterable[_Level], y: Floats) -> list[str]:
+    suspect = []
+    for label, claims, frauds in levels:
+        low, _ = wilson(frauds, claims, PURE_LEVEL_Z)
+        rate = PURE_LEVEL_RATE if claims <= PURE_LEVEL_SHARE * y.size else PURE_FREQUENT_RATE
+        if claims >= PURE_LEVEL_CLAIMS and low >= max(rate, PURE_LEVEL_LIFT * y.mean()):
+            suspect.append(f"{label} ({frauds} of {claims})")
+    return suspect
+
+
+def _clocks(days: Codes) -> list[Codes]:
+    """Each claim's day, and its block of claims."""
+    first = np.searchsorted(days, days, side="left")
+    return [clock.astype(np.int32) for clock in (np.unique(days, return_inverse=True)[1], first // TIME_BLOCK)]
 
 
 def _explained(codes: Codes, clock: Codes, random: np.random.Generator) -> float:

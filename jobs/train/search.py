@@ -13,7 +13,7 @@ from jobs.train.calibrate import platt
 from jobs.train.candidates import Candidate
 from jobs.train.fit import Engine, Fitter, here
 from jobs.train.folds import Fold, drawn_folds, forward_auc, forward_folds
-from jobs.train.leaks import Finding, suspected_leaks, time_bound
+from jobs.train.leaks import Finding, barred, suspected_leaks, time_bound
 from jobs.train.trials import Course, Trial, best_of_families, budget, choose, go_on
 from jobs.train.yardsticks import Yardstick, yardsticks
 from shared.contract import Contract
@@ -105,12 +105,10 @@ def search(
     known = values(claims, features)
     findings = suspected_leaks(claims, features, known, y, folds, contract)
     if dated:
-        findings += time_bound(features, known, claims["event_time"].cast(pl.Date).to_physical().to_numpy(), seed)
+        days = claims["event_time"].cast(pl.Date).to_physical().to_numpy()
+        findings += time_bound(features, known, days, contract, seed)
     left_out = [finding for finding in findings if finding.column not in contract.features.allow]
-    barred = {finding.column for finding in left_out}
-    offered = [
-        feature for feature in features if feature.sources[0] not in barred and known[feature.name].n_unique() > 1
-    ]
+    offered = [feature for feature in features if not barred(feature, left_out) and known[feature.name].n_unique() > 1]
     if all(feature.recurs for feature in offered):  # weekdays alone are no reason to suspect anyone
         return (
             "no column is left to learn from: all are identifiers, leaks, tied to the date or constant, or left out by "

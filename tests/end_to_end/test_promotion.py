@@ -104,7 +104,7 @@ def test_a_planted_leak_is_refused(place: Line) -> None:
     place.add_model(good=True)
     findings = {"findings": [{"column": "amount", "kind": "leak", "evidence": "planted"}]}
     (place.folder / "model-0" / "training.json").write_text(json.dumps(findings))
-    assert "refused: suspected leaks among the features is 1" in place.evaluate()
+    assert "refused: suspected leaks among the features (amount) is 1" in place.evaluate()
     assert place.live() == []
     assert place.aliases() == {}
 

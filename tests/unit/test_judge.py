@@ -94,7 +94,7 @@ def test_noise_is_refused() -> None:
             {},
             "rank correlation of importance with the champion's",
         ),
-        (evidence(leaks=("paid_out",)), {}, "suspected leaks among the features"),
+        (evidence(leaks={"paid_out", "closed"}), {}, "suspected leaks among the features (closed, paid_out)"),
         (evidence(milliseconds=2001.0), {}, "milliseconds to score 1,000 claims"),
         (evidence(milliseconds=float("nan")), {}, "milliseconds to score 1,000 claims"),
         (evidence(megabytes=201.0), {}, "megabytes of the model's files"),

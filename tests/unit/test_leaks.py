@@ -9,12 +9,14 @@ import polars as pl
 import pytest
 
 from jobs.train.folds import Fold, forward_folds
-from jobs.train.leaks import Finding, suspected_leaks, time_bound
+from jobs.train.leaks import Finding, barred, suspected_leaks, time_bound
 from shared.features import Feature, Floats, features_of, values
+from shared.past import past_of, usual_amount
 from tests import claims_factory
 
 N = 4000
 RANDOM = np.random.default_rng(0)
+COUNTED = "workshop: claims in the 90 days before, up to 5"
 CATEGORY, NUMBER = Feature("x", ("x",), "category"), Feature("x", ("x",), "number")
 
 
@@ -87,8 +89,13 @@ def test_planted_leak_is_found(column: object, dtype: str) -> None:
         (lambda: np.ones(N), "number"),
         (lambda: [None] * N, "number"),
         (lambda: RANDOM.lognormal(7, 1, N), "number"),
+        (lambda: np.where(RANDOM.random(N) < 0.05 + 0.1 * label(), 0, RANDOM.lognormal(7, 1, N)), "number"),
+        (lambda: RANDOM.lognormal(7, 1, N) // 50 * 50, "number"),
     ],
-    ids=["strong number", "strong level", "telling gap", "garages", "constant", "never known", "amount"],
+    ids=[
+        *("strong number", "strong level", "telling gap", "garages", "constant", "never known", "amount"),
+        *("telling nought", "rounded amount"),
+    ],
 )
 def test_plausible_column_is_not_suspected(column: object, dtype: str) -> None:
     """A strong sign that an investigator would know, and columns that say nothing, are left in peace."""
@@ -103,12 +110,37 @@ def test_identifiers_are_suspected_unless_they_measure() -> None:
     assert found(numbers, "integer", unit="km") == []
 
 
+def test_what_is_no_feature_is_not_suspected() -> None:
+    """The id, an ignored column and a personal one name claims, and no model would have seen them."""
+    claims, y, folds = book()
+    roles = 'ignore = ["ignored"]\npii = ["personal"]\n'
+    text = claims_factory.GARAGE.replace("\n[outcomes]", f"{roles}\n[outcomes]")
+    contract = claims_factory.contract(text + 'ignored = { dtype = "text" }\npersonal = { dtype = "text" }\n')
+    claims = claims.with_columns(ignored="claim_id", personal="claim_id")
+    features = features_of(contract)
+    assert suspected_leaks(claims, features, values(claims, features), y, folds, contract) == []
+
+
+def test_a_date_entered_after_an_investigation_is_blamed_alone() -> None:
+    """It is told once, and neither the days between it and an honest date nor its weekday speak against that one."""
+    claims, y, folds = book()
+    closed = pl.when(pl.Series(y == 1) & (pl.int_range(N) % 10 > 0)).then(pl.col("event_time").dt.offset_by("30d"))
+    claims = claims.with_columns(closed=closed.dt.date())
+    contract = claims_factory.contract(claims_factory.GARAGE + 'closed = { dtype = "date", nullable = true }\n')
+    features = features_of(contract)
+    findings = suspected_leaks(claims, features, values(claims, features), y, folds, contract)
+    assert [finding.column for finding in findings] == ["closed"]
+    left = {feature.name for feature in features if not barred(feature, findings)}
+    assert {"days from bought", "weekday of bought", "weekday of event_time"} <= left
+    assert not {"days from closed", "days from bought to closed", "weekday of closed"} & left
+
+
 def days(n: int, seed: int) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).integers(0, 500, n)).astype(np.int32)
 
 
 def tied(feature: Feature, column: pl.Series, day: np.ndarray) -> bool:
-    return bool(time_bound([feature], pl.DataFrame({"x": column}), day, 0))
+    return bool(time_bound([feature], pl.DataFrame({"x": column}), day, claims_factory.contract(), 0))
 
 
 @pytest.mark.parametrize("n", [400, 5000])
@@ -147,6 +179,30 @@ def test_column_that_does_not_is_left(n: int, seed: int) -> None:
     }
     kinds = {name: CATEGORY if pl.Series(column).dtype == pl.String else NUMBER for name, column in plain.items()}
     assert [name for name, column in plain.items() if tied(kinds[name], pl.Series("x", column), day)] == []
+
+
+def past_tied(usual: Floats, before: Floats) -> list[str]:
+    """Columns tied to the date, of claims whose past says this."""
+    claims, _, _ = book()
+    roles = 'amount = "amount"\nkind = "size"\nentities = ["workshop"]\n'
+    contract = claims_factory.contract(claims_factory.GARAGE.replace("\n[outcomes]", f"{roles}\n[outcomes]"))
+    told = dict.fromkeys(past_of(contract), pl.Series(np.ones(N)))
+    told |= {str(usual_amount(contract)): pl.Series(usual, nan_to_null=True), COUNTED: pl.Series(before)}
+    claims = claims.with_columns(**told)
+    features, day = features_of(contract), claims["event_time"].cast(pl.Date).to_physical().to_numpy()
+    return [finding.column for finding in time_bound(features, values(claims, features), day, contract, 0)]
+
+
+def test_that_a_book_begins_does_not_speak_against_its_past() -> None:
+    """That no amount was usual yet, and no claim counted, ties neither the amount nor the workshop to the date."""
+    begins, counts = np.arange(N) < N // 4, np.random.default_rng(0).integers(0, 6, N)
+    assert past_tied(np.where(begins, np.nan, 1e3), np.where(begins, 0, counts)) == []
+
+
+def test_a_past_that_tells_the_date_leaves_its_columns() -> None:
+    """What keeps growing is left out by itself: the amount that is divided by it stays."""
+    growing = np.arange(N) + 1.0
+    assert past_tied(growing**9, growing) == [COUNTED, "amount, times the usual of its size"]
 
 
 def test_photos_used_before_are_no_leak() -> None:
