@@ -171,6 +171,8 @@ def _tells_label(feature: Feature, column: pl.Series, y: Floats, folds: Sequence
             f"tells the label by itself: AUC {auc:.2f} on claims it did not learn from, where {LEAK_AUC} is implausible"
         )
     suspect = _mostly_fraud(_by_bin(feature, column, y), y)
+    if feature.kind == "number" and not suspect:
+        suspect = _mostly_fraud(_by_value(column, y), y)
     if suspect:
         return f"levels that are mostly fraud, where {y.mean():.0%} is usual: {', '.join(suspect)}"
     return None
@@ -183,6 +185,14 @@ def _by_bin(feature: Feature, column: pl.Series, y: Floats) -> Iterator[_Level]:
     frauds = np.bincount(codes, weights=y, minlength=bins.size)
     for code in np.flatnonzero(claims):
         yield bins.label(int(code)), int(claims[code]), int(frauds[code])
+
+
+def _by_value(column: pl.Series, y: Floats) -> Iterator[_Level]:
+    """Tell of each number by itself, such as an amount of 0, which shares its bin with honest ones."""
+    claims = pl.DataFrame({"value": column, "fraud": y}).drop_nulls()
+    levels = claims.group_by("value").agg(pl.len(), pl.col("fraud").sum()).sort("value")
+    for value, many, frauds in levels.filter(pl.col("len") >= PURE_LEVEL_CLAIMS).iter_rows():
+        yield f"{value:g}", many, int(frauds)
 
 
 def _mostly_fraud(levels: Iterable[_Level], y: Floats) -> list[str]:
