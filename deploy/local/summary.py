@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from deploy.local.report.drift import worst
+from deploy.local.report.model import training
 from deploy.local.report.queues import queues
 from shared.champion import folder_of, ranking
 from shared.choreography import STAGES
@@ -69,6 +70,7 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
         "caveat": OPTIMISTIC if split == "random" else None,
         "stages": {stage: _stage(database, contract.name, stage) for stage in STAGES},
         "champion": champion,
+        "refused": None if champion or not refused else _refused(database, contract, refused[-1]),
         "refusing_gates": [] if champion or not refused else [g for g in refused[-1]["gates"] if not g["passed"]],
         "no_champion_because": None if champion else _why_none(database, contract, refused, as_of),
         "ranking": None if contract.labelled else _ranking(database, as_of),
@@ -97,6 +99,8 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
         console.print(f"[bold]No champion[/]: {escape(summary['no_champion_because'])}")
     else:
         _show_champion(console, champion, summary["caveat"])
+    if learnt := champion or summary["refused"]:
+        _show_findings(console, learnt)
     if ranked := summary["ranking"]:
         console.print(
             f"[bold]Ranking[/]: model {ranked['model_version']} ranked {ranked['claims']:,} claims by how unusual they "
@@ -167,12 +171,15 @@ def _show_champion(console: Console, champion: dict[str, Any], caveat: str | Non
         )
         table.add_row(name.replace("_", " "), value, f"{low} to {high}")
     console.print(table)
-    for leak in champion["suspected_leaks"][:MOST_TOLD]:
+
+
+def _show_findings(console: Console, learnt: dict[str, Any]) -> None:
+    for leak in learnt["suspected_leaks"][:MOST_TOLD]:
         kept = f"let in: {leak['let_in']}" if leak["let_in"] else "left out"
         _show_finding(console, "Suspected leak", leak, f" ({kept})")
-    for column in champion["left_out"][:MOST_TOLD]:
+    for column in learnt["left_out"][:MOST_TOLD]:
         _show_finding(console, "Left out", column)
-    if more := sum(max(len(champion[found]) - MOST_TOLD, 0) for found in ("suspected_leaks", "left_out")):
+    if more := sum(max(len(learnt[found]) - MOST_TOLD, 0) for found in ("suspected_leaks", "left_out")):
         console.print(f"{more} more columns with something against them stand in the report.")
 
 
@@ -231,13 +238,33 @@ def _champion(database: Database, contract: Contract, entry: dict[str, Any]) -> 
     folder = folder_of(trained["artifact_uri"], trained["files_sha256"])
     features = json.loads((folder / "model.json").read_text())["features"]
     findings = json.loads((folder / "training.json").read_text())["findings"]
-    allowed, capacity = contract.features.allow, entry["metrics"].get("capacity")
+    capacity = entry["metrics"].get("capacity")
     return {
         "model_version": entry["model_version"],
         "family": trained["family"],
         "train_window": _window(trained["train_start"], trained["train_end"]),
         "judged_window": _window(entry["judged_start"], entry["judged_end"]),
         "features": [{"name": feature["name"], "columns": feature["sources"]} for feature in features],
+        **_findings(findings, contract),
+        "metrics": {name: entry["metrics"]["ranking"][name] for name in FIGURES},
+        "gates": entry["gates"],
+        "live_since": entry["as_of"].isoformat(),
+        "at_capacity": capacity and {name: capacity[name] for name in AT_CAPACITY},
+        "misses": entry["metrics"].get("errors", {}).get("slices", []),
+    }
+
+
+def _refused(database: Database, contract: Contract, entry: dict[str, Any]) -> dict[str, Any] | None:
+    version = entry["model_version"]
+    trained = database.rows("SELECT artifact_uri FROM models WHERE model_version = %s", [version])[0]
+    told = training(trained, contract)
+    return told and {"model_version": version, **_findings(told["findings"], contract)}
+
+
+def _findings(findings: list[dict[str, str]], contract: Contract) -> dict[str, list[dict[str, str | None]]]:
+    """What speaks against columns, by its kind."""
+    allowed = contract.features.allow
+    return {
         "suspected_leaks": [
             {"column": f["column"], "evidence": f["evidence"], "let_in": allowed.get(f["column"])}
             for f in findings
@@ -248,11 +275,6 @@ def _champion(database: Database, contract: Contract, entry: dict[str, Any]) -> 
             for f in findings
             if f["kind"] == "time" and f["column"] not in allowed
         ],
-        "metrics": {name: entry["metrics"]["ranking"][name] for name in FIGURES},
-        "gates": entry["gates"],
-        "live_since": entry["as_of"].isoformat(),
-        "at_capacity": capacity and {name: capacity[name] for name in AT_CAPACITY},
-        "misses": entry["metrics"].get("errors", {}).get("slices", []),
     }
 
 

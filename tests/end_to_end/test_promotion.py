@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import date, timedelta
+from io import StringIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,7 +17,9 @@ import mlflow
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from rich.console import Console
 
+from deploy.local.summary import collect, show
 from jobs.evaluate.history import entries, live_on, table
 from jobs.evaluate.standing import override, rollback
 from shared.champion import champion
@@ -107,6 +110,29 @@ def test_a_planted_leak_is_refused(place: Line) -> None:
     assert "refused: suspected leaks among the features (amount) is 1" in place.evaluate()
     assert place.live() == []
     assert place.aliases() == {}
+
+
+def test_without_a_champion_it_is_told_what_was_left_out(place: Line) -> None:
+    """The summary and the terminal tell what spoke against columns of the refused model, as they do of a champion's."""
+    place.add_model(good=False)
+    found = [("paid", "leak", "planted"), ("month", "time", "tells the date")]
+    findings = {"findings": [{"column": name, "kind": kind, "evidence": told} for name, kind, told in found]}
+    (place.folder / "model-0" / "training.json").write_text(json.dumps(findings))
+    assert "refused" in place.evaluate()
+    with Database(place.url, "garage") as database:
+        summary = collect(database, place.contract, FIRST, None)
+        shutil.rmtree(place.folder / "model-0")
+        assert collect(database, place.contract, FIRST, None)["refused"] is None
+    assert summary["refused"] == {
+        "model_version": 1,
+        "suspected_leaks": [{"column": "paid", "evidence": "planted", "let_in": None}],
+        "left_out": [{"column": "month", "evidence": "tells the date"}],
+    }
+    console = Console(record=True, file=StringIO())
+    show(console, summary, idle=False)
+    said = console.export_text()
+    assert "Suspected leak paid: planted (left out)" in said
+    assert "Left out month: tells the date" in said
 
 
 def test_what_cannot_be_overridden(place: Line) -> None:

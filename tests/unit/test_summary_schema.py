@@ -67,6 +67,7 @@ SUMMARY: dict[str, Any] = {
             }
         ],
     },
+    "refused": None,
     "refusing_gates": [],
     "no_champion_because": None,
     "ranking": None,
@@ -99,6 +100,7 @@ def test_a_summary_without_a_champion_is_valid() -> None:
     drift = {"verdict": None, "reasons": ["no whole window"], "window": None, "worst": []}
     told = {
         "champion": None,
+        "refused": {"model_version": 1} | {name: SUMMARY["champion"][name] for name in ("suspected_leaks", "left_out")},
         "refusing_gates": [GATE],
         "no_champion_because": "refused",
         "drift": drift,
