@@ -106,13 +106,15 @@ def search(
     findings = suspected_leaks(claims, features, known, y, folds, contract)
     if dated:
         days = claims["event_time"].cast(pl.Date).to_physical().to_numpy()
-        findings += time_bound(features, known, days, contract, seed)
+        unsuspected = [feature for feature in features if not barred(feature, findings)]
+        findings += time_bound(unsuspected, known, days, contract, seed)
     left_out = [finding for finding in findings if finding.column not in contract.features.allow]
     offered = [feature for feature in features if not barred(feature, left_out) and known[feature.name].n_unique() > 1]
     if all(feature.recurs for feature in offered):  # weekdays alone are no reason to suspect anyone
+        suspected = f" ({', '.join(finding.column for finding in left_out)})" if left_out else ""
         return (
-            "no column is left to learn from: all are identifiers, leaks, tied to the date or constant, or left out by "
-            "the contract; name more columns in it"
+            f"no column is left to learn from: all are identifiers, leaks or tied to the date{suspected}, constant, or "
+            "left out by the contract; name more columns in it"
         )
     kept = _screen(offered, known, y, folds)
     known = known.select(feature.name for feature in kept)
