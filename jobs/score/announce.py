@@ -23,10 +23,11 @@ ALERTS = """
 SELECT count(*) AS alerts FROM predictions p JOIN claims_as_of(%(as_of)s) c USING (claim_id)
 WHERE p.run_id = ANY(%(runs)s) AND p.variant = p.arm AND p.flagged AND c.{amount} > %(alert)s
 AND NOT EXISTS (
-    SELECT FROM predictions e WHERE e.claim_id = p.claim_id AND e.variant = e.arm AND e.run_id <> ALL(%(runs)s)
+    SELECT FROM predictions e
+    WHERE e.claim_id = p.claim_id AND e.variant = e.arm AND e.flagged AND e.run_id < p.run_id
 )
 """
-"""A claim that a later model scores again was told of before."""
+"""A claim is told of once, by the run that flagged it first; not again where a later model flags it too."""
 
 
 def announce(job: Job, version: int, scored: int) -> None:

@@ -224,7 +224,7 @@ def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
             announce(Job("score", settings, found, database, run_id), 2, count)
             return events(tmp_path)
 
-        first = {"model_version": 2, "claims": 3, "flagged": 3, "audited": 0, "alerts": 2}
+        first = {"model_version": 2, "claims": 4, "flagged": 4, "audited": 0, "alerts": 3}
         try:
             for claim in ("n1", "n2"):
                 database.rows(
@@ -235,7 +235,8 @@ def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
             scored("n1", runs[0])  # by the run that was killed
             scored("n2", 2, arm="challenger", version=1)  # for comparison only, by an earlier run
             scored("n2", runs[1])
-            scored("c1", runs[1])  # told of when the first model scored it
+            scored("c1", runs[1])  # told of when the first model flagged it
+            scored("c5", runs[1])  # scored by the first model, which did not flag it
             scored("c3", runs[1], variant="challenger")  # for comparison only
             assert told(runs[1], 2) == [first]
             database.rows("UPDATE job_runs SET status = 'done' WHERE run_id = %s", [runs[1]])
