@@ -25,7 +25,7 @@ def work(job: Job) -> str:
         beside = contender(job.database, standing, job.as_of)
         pair = Pair(job, standing, beside)
         scored, shadows = pair.champion(), pair.challenger()
-        announce(job, standing.version, scored.scored)
+        announce(job, standing.version)
         job.figures("no claim waits", waiting=0, wait_hours=0)
         told = _told(scored, standing.version)
         return (

@@ -6,15 +6,14 @@ from shared.database import quoted
 from shared.job import Job
 
 UNTOLD = """
-SELECT run_id FROM job_runs WHERE stage = 'score' AND line = %(line)s AND run_id <= %(run)s
-AND shard = (SELECT shard FROM job_runs WHERE run_id = %(run)s)
-AND run_id > coalesce((
-    SELECT max(before.run_id) FROM job_runs before JOIN job_runs this ON this.run_id = %(run)s
-    WHERE before.stage = 'score' AND before.line = this.line AND before.shard = this.shard
-    AND before.status = 'done' AND before.run_id < this.run_id
-), 0)
+UPDATE job_runs SET told = true WHERE run_id IN (
+    SELECT run_id FROM job_runs
+    WHERE stage = 'score' AND line = %(line)s AND NOT told AND rows_out > 0
+    AND (run_id = %(run)s OR status <> 'running')
+    FOR UPDATE SKIP LOCKED
+) RETURNING run_id
 """
-"""This run, and those before it that died before they told."""
+"""This run, and those of any shard that ended before they told, but for such as another run is about to tell of."""
 COUNTS = """
 SELECT count(*) AS claims, count(*) FILTER (WHERE flagged) AS flagged, count(*) FILTER (WHERE audited) AS audited
 FROM predictions WHERE run_id = ANY(%(runs)s) AND variant = arm
@@ -30,32 +29,32 @@ AND NOT EXISTS (
 """A claim is told of once, by the run that flagged it first; not again where a later model flags it too."""
 
 
-def announce(job: Job, version: int, scored: int) -> None:
-    """Put ``ClaimsScored``, if this run scored anything, or one before it that was killed before it could tell.
+def announce(job: Job, version: int) -> None:
+    """Put ``ClaimsScored``, if this run scored anything, or one before it that ended before it could tell.
+
+    A run counts as told once the event is put: one that dies between the two is told again, and none is forgotten.
 
     Parameters
     ----------
     version : int
         The champion.
-    scored : int
-        Claims that this run scored.
     """
-    runs = [row["run_id"] for row in job.database.rows(UNTOLD, {"line": job.contract.name, "run": job.run_id})]
-    if not scored and runs == [job.run_id]:
-        return
-    values = {"runs": runs, "as_of": job.as_of, "alert": job.contract.review.alert_amount}
-    (counts,) = job.database.rows(COUNTS, values)
-    if counts["claims"]:
-        told = counts | {"alerts": _alerts(job, values)}
-        job.put_event("ClaimsScored", model_version=version, **told)
-        job.figures("claims scored", scored=told.pop("claims"), **told)
+    with job.database.transaction():
+        runs = [row["run_id"] for row in job.database.rows(UNTOLD, {"line": job.contract.name, "run": job.run_id})]
+        if not runs:
+            return
+        values = {"runs": runs, "as_of": job.as_of, "alert": job.contract.review.alert_amount}
+        (counts,) = job.database.rows(COUNTS, values)
+        if counts["claims"]:
+            told = counts | {"alerts": _alerts(job, values)}
+            job.put_event("ClaimsScored", model_version=version, **told)
+            job.figures("claims scored", scored=told.pop("claims"), **told)
 
 
 def _alerts(job: Job, values: dict[str, object]) -> int:
     amount = job.contract.roles.amount
     if job.contract.review.alert_amount is None or amount is None:
         return 0
-    with job.database.transaction():
-        # Few claims are flagged: each is looked up, and no table is read as a whole.
-        job.database.rows("SET LOCAL enable_nestloop = on")
-        return int(job.database.rows(ALERTS.format(amount=quoted(amount)), values)[0]["alerts"])
+    # Few claims are flagged: each is looked up, and no table is read as a whole.
+    job.database.rows("SET LOCAL enable_nestloop = on")
+    return int(job.database.rows(ALERTS.format(amount=quoted(amount)), values)[0]["alerts"])

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
 from jobs.score.announce import announce
 from jobs.score.export import COLUMNS, WORDS
 from shared.database import Database
+from shared.errors import ConfigError
 from shared.job import Job
 from shared.settings import from_environment
 from tests.access_factory import GUARDED, MOMENT, SECRETS, STAGE_LOGINS, Place, guarded, open_line
@@ -199,18 +201,25 @@ def events(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line)["detail"] for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
-    """Counts are of the rows that decide, of this run and of one that was killed before; an alert is told of once."""
+def refused(*_: object, **__: object) -> None:
+    raise ConfigError("no bus")
+
+
+def test_what_a_run_tells(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counts are of the rows that decide, of this run and of one that was killed before; an alert is told of once.
+
+    What could not be put is told by the next run, and what another run is about to tell is left to that.
+    """
     url, found = place.url, guarded()
     settings = from_environment(environment(tmp_path, url, GUARDED))
     with Database(url, "motor") as database:
         runs = [
             database.rows(
-                "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "
-                "VALUES ('score', 'motor', '0/1', %s, %s, 'test', 'none') RETURNING run_id",
-                [status, MOMENT],
+                "INSERT INTO job_runs (stage, line, shard, status, as_of, rows_out, git_sha, image_digest) "
+                "VALUES ('score', 'motor', %s, %s, %s, 1, 'test', 'none') RETURNING run_id",
+                [shard, status, MOMENT],
             )[0]["run_id"]
-            for status in ("killed", "running", "running")
+            for shard, status in (("1/4", "killed"), ("0/1", "running"), ("0/1", "running"))
         ]
 
         def scored(claim: str, run_id: int, variant: str = "champion", arm: str = "champion", version: int = 2) -> None:
@@ -220,8 +229,8 @@ def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
                 [claim, version, variant, arm, MOMENT, run_id],
             )
 
-        def told(run_id: int, count: int) -> list[dict[str, object]]:
-            announce(Job("score", settings, found, database, run_id), 2, count)
+        def told(run_id: int) -> list[dict[str, object]]:
+            announce(Job("score", settings, found, database, run_id), 2)
             return events(tmp_path)
 
         first = {"model_version": 2, "claims": 4, "flagged": 4, "audited": 0, "alerts": 3}
@@ -232,15 +241,21 @@ def test_what_a_run_tells(place: Place, tmp_path: Path) -> None:
                     "VALUES (%s, 1, '2024-05-06', '2024-05-06', 1, 1, 701)",
                     [claim],
                 )
-            scored("n1", runs[0])  # by the run that was killed
+            scored("n1", runs[0])  # by the run that was killed, of a shard
             scored("n2", 2, arm="challenger", version=1)  # for comparison only, by an earlier run
             scored("n2", runs[1])
             scored("c1", runs[1])  # told of when the first model flagged it
             scored("c5", runs[1])  # scored by the first model, which did not flag it
             scored("c3", runs[1], variant="challenger")  # for comparison only
-            assert told(runs[1], 2) == [first]
-            database.rows("UPDATE job_runs SET status = 'done' WHERE run_id = %s", [runs[1]])
-            assert told(runs[2], 0) == [first]
+            with pytest.raises(ConfigError), monkeypatch.context() as patched:
+                patched.setattr(Job, "put_event", refused)
+                told(runs[1])
+            with psycopg.connect(url) as beside:  # another run is about to tell of the killed one, and dies
+                beside.execute("UPDATE claimsight.job_runs SET told = true WHERE run_id = %s", [runs[0]])
+                assert told(runs[2]) == []
+                beside.rollback()
+            assert told(runs[1]) == [first]
+            assert told(runs[1]) == told(runs[2]) == [first]
         finally:
             database.rows("DELETE FROM predictions WHERE model_version = 2 OR claim_id = 'n2'")
             database.rows("DELETE FROM claims WHERE claim_id IN ('n1', 'n2')")

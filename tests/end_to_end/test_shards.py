@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -44,6 +45,12 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def told(line: Line) -> int:
+    """Claims that were told of in events."""
+    lines = (line.folder / "events.jsonl").read_text().splitlines()
+    return sum(json.loads(text)["detail"]["claims"] for text in lines)
+
+
 def closing(running: subprocess.Popen[str]) -> dict[str, Any]:
     code, lines = finish(running)
     assert code == 0, lines
@@ -51,7 +58,7 @@ def closing(running: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def test_four_shards_one_killed(line: Line) -> None:
-    """Four runs score side by side and one is killed; another run ends its work, and each claim has one score."""
+    """Four runs score side by side and one is killed; another run ends its work; each claim is scored and told of once."""
     line.rows(SLOW.format(seconds=0.2))
     with psycopg.connect(line.url, autocommit=True) as connection:
         with connection.transaction():
@@ -75,6 +82,7 @@ def test_four_shards_one_killed(line: Line) -> None:
     assert rest["rows_out"] == before["claims"] - before["scores"]
     assert line.rows(ONCE) == [{"claims": CLAIMS, "scores": CLAIMS, "once": CLAIMS}]
     assert closing(start(line, "--shard", "2/4"))["message"] == "every claim is scored; nothing to do"
+    assert told(line) == CLAIMS
     ledger = line.rows(LEDGER)
     assert sorted(row["shard"] for row in ledger[:SHARDS]) == ["0/4", "1/4", "2/4", "3/4"]
     assert {row["shard"] for row in ledger if row["status"] == "killed"} == {"2/4"}
@@ -84,6 +92,19 @@ def test_four_shards_one_killed(line: Line) -> None:
         "FROM predictions JOIN job_runs USING (run_id)"
     )
     assert all(row["slot"] in Shard.parse(row["shard"]).slots for row in slots)
+
+
+def test_four_shards_end_what_one_run_began(line: Line) -> None:
+    """What a killed run of all claims had scored is told of by one of the shards that go on, and by no other."""
+    line.rows(SLOW.format(seconds=0.2))
+    whole = start(line)
+    until(lambda: bool(line.rows("SELECT 1 FROM predictions LIMIT 1")))
+    whole.kill()
+    assert whole.wait(10) == -signal.SIGKILL
+    for running in [start(line, "--shard", f"{place}/{SHARDS}") for place in range(SHARDS)]:
+        closing(running)
+    assert line.rows(ONCE) == [{"claims": CLAIMS, "scores": CLAIMS, "once": CLAIMS}]
+    assert told(line) == CLAIMS
 
 
 def test_claims_that_come_meanwhile(line: Line) -> None:
