@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from threading import Timer
 from types import FrameType
@@ -211,6 +211,7 @@ class Outcome:
 def _attempt(
     stage: Stage, work: Callable[[Job], str], check: Callable[[Settings, Database], None], told: Asked
 ) -> Outcome:
+    began = time.monotonic()
     settings = from_environment()
     contract = load(settings.contract)
     with Database(settings.database_url.get_secret_value(), contract.name) as database:
@@ -233,7 +234,7 @@ def _attempt(
             if told.work is not None:  # whoever asked must not believe it done
                 raise TransientError(f"another {stage} of {contract.name} is at work; start it again when it ended")
             return Outcome(ExitCode.OK, f"another {stage} of {contract.name} is at work{same}; nothing done")
-        run_id = _open_ledger(stage, settings, contract, database, told.shard)
+        run_id = _open_ledger(stage, settings, contract, database, told.shard, began)
         job = Job(stage, settings, contract, database, run_id, told.shard)
         ended = _close_ledger(job, _work(told.work or work, job))
         return replace(ended, line=contract.name, metrics=settings.metrics)
@@ -278,10 +279,13 @@ def _take_locks(database: Database, names: Sequence[str]) -> bool:
     return False
 
 
-def _open_ledger(stage: Stage, settings: Settings, contract: Contract, database: Database, shard: Shard) -> int:
+def _open_ledger(
+    stage: Stage, settings: Settings, contract: Contract, database: Database, shard: Shard, began: float
+) -> int:
     """Enter this run into ``job_runs``, and close the rows of runs that died.
 
-    Whoever holds the locks is alone on its claims: a row of one of them that is still open is of a run that died.
+    Whoever holds the locks is alone on its claims: a row of one of them that is still open is of a run that died. It
+    counts from when the clock was read, not from when the locks were taken: so its clock tells when it ended, too.
     """
     running = database.rows(
         "SELECT run_id, shard FROM job_runs WHERE stage = %s AND line = %s AND status = 'running'",
@@ -294,9 +298,12 @@ def _open_ledger(stage: Stage, settings: Settings, contract: Contract, database:
         [int(ExitCode.KILLED), ExitCode.KILLED.sentence, dead],
     )
     entered = database.rows(
-        "INSERT INTO job_runs (stage, line, shard, status, as_of, git_sha, image_digest) "
-        "VALUES (%s, %s, %s, 'running', %s, %s, %s) RETURNING run_id",
-        [stage, contract.name, str(shard), settings.as_of, settings.git_sha, settings.image_digest],
+        "INSERT INTO job_runs (stage, line, shard, status, as_of, started_at, git_sha, image_digest) "
+        "VALUES (%s, %s, %s, 'running', %s, clock_timestamp() - %s, %s, %s) RETURNING run_id",
+        [
+            *(stage, contract.name, str(shard), settings.as_of),
+            *(timedelta(seconds=time.monotonic() - began), settings.git_sha, settings.image_digest),
+        ],
     )
     return int(entered[0]["run_id"])
 

@@ -35,7 +35,8 @@ FEED = """
 DECLARE feed CURSOR FOR
 SELECT claim_id, week, rank_in_week, event_time, fraud_probability, amount, expected_loss, model_version, arm,
        scored_as_of, reasons, in_words(reasons) AS words
-FROM worklist_as_of(%(as_of)s) WHERE flagged AND scored_as_of >= coalesce(%(since)s::timestamptz, '-infinity')
+FROM worklist_as_of(%(as_of)s)
+WHERE flagged AND scored_as_of >= (SELECT fed_from(coalesce(%(since)s::timestamptz, '-infinity')))
 ORDER BY week, rank_in_week
 """
 COLUMNS = (
@@ -56,7 +57,7 @@ def export(job: Job, place: str, since: datetime | None, actor: str, purpose: st
     place : str
         A file, ``s3://bucket/key``, or ``-`` for the standard output.
     since : datetime or None
-        Only claims that were scored then or later.
+        Only claims that were scored then or later, or by a run that was under way then.
     **form : {'jsonl', 'csv'} or None
         Under the name ``as``, which Python keeps for itself; None goes by the file's ending, and is ``jsonl`` for the
         standard output.
@@ -217,7 +218,7 @@ EXPORT = Option(
     export,
     (
         Detail("--as", "FORMAT", "jsonl or csv, where the file's ending does not tell", _form),
-        Detail("--since", "MOMENT", "only claims that were scored then or later", _moment),
+        Detail("--since", "MOMENT", "only claims that were scored then or later, or by a run under way then", _moment),
         Detail("--actor", "NAME", "who exports", text, required=True),
         Detail("--purpose", "WHY", "what it is for", _purpose, required=True),
     ),

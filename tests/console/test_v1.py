@@ -201,6 +201,11 @@ def test_alerts_page_by_page(api: Api, line: Scored) -> None:
     assert all(alert["reasons_in_words"] for alert in found)
     assert all(reason["feature"] != "sex" for alert in found for reason in alert["reasons"])
     assert system.get("/v1/alerts", params={"since": "2025-06-01"}).json() == {"alerts": [], "next": None}
+    run = "UPDATE job_runs SET ended_at = started_at + interval '1 day' WHERE stage = 'score'"
+    line.rows(run)  # so that it was under way
+    amid = system.get("/v1/alerts", params={"since": "2025-01-02", "limit": 1000}).json()["alerts"]
+    assert amid == found
+    assert system.get("/v1/alerts", params={"since": "2025-01-02T00:00:01"}).json()["alerts"] == []
     assert system.get("/v1/alerts", params={"cursor": "Zm9v"}).status_code == 422
     decided = {"claim_id": found[0]["claim_id"], "decision": "not_fraud"}
     assert system.post("/v1/decisions", json=decided).status_code == 201

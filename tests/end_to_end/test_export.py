@@ -98,6 +98,27 @@ def test_nothing_to_export(place: Place, tmp_path: Path) -> None:
     assert said(run(place, tmp_path, "--export", "all.jsonl", "--since", "2024-05-20", *WHO)).startswith("2 flagged")
 
 
+def test_since_amid_a_run(place: Place, tmp_path: Path) -> None:
+    """What a run scored that was under way then, or is so still, is told again: it may have come after that feed.
+
+    Its end is told by its own clock: a run of 2024 that is replayed ended in 2024.
+    """
+
+    def told(since: str) -> list[str]:
+        said(run(place, tmp_path, "--export", "a.jsonl", "--since", since, *WHO))
+        return [json.loads(line)["claim_id"] for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+
+    with Database(place.url, "motor") as database:
+        try:
+            database.rows("UPDATE job_runs SET ended_at = started_at + interval '1 hour' WHERE run_id = 2")
+            assert told("2024-05-20T01:00:00") == ["c1", "c3"]
+            assert told("2024-05-20T01:00:01") == []
+            database.rows("UPDATE job_runs SET status = 'running', ended_at = NULL WHERE run_id = 2")
+            assert told("2024-05-21") == ["c1", "c3"]
+        finally:
+            database.rows("UPDATE job_runs SET status = 'done', ended_at = NULL WHERE run_id = 2")
+
+
 def test_it_is_logged(place: Place, tmp_path: Path) -> None:
     """Who, what for, where to, how many claims and of which model stands in the log, under the login."""
     before = len(place.log())

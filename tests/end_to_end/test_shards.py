@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def closing(running: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def test_four_shards_one_killed(line: Line) -> None:
-    """Four runs score side by side and one is killed; another run ends its work; each claim is scored and told of once."""
+    """Four runs score side by side and one is killed; another run ends its work; each claim is scored and told once."""
     line.rows(SLOW.format(seconds=0.2))
     with psycopg.connect(line.url, autocommit=True) as connection:
         with connection.transaction():
@@ -105,6 +106,30 @@ def test_four_shards_end_what_one_run_began(line: Line) -> None:
         closing(running)
     assert line.rows(ONCE) == [{"claims": CLAIMS, "scores": CLAIMS, "once": CLAIMS}]
     assert told(line) == CLAIMS
+
+
+def test_no_claim_falls_between_two_feeds(line: Line, tmp_path: Path) -> None:
+    """Fed amid a run, and after it with what was scored since then: each flagged claim is in one of the two."""
+    line.rows("DELETE FROM outcomes")
+    line.rows(SLOW.format(seconds=0.2))
+
+    def fed(*since: str) -> set[str]:
+        place, who = tmp_path / "feed.jsonl", ("--actor", "Ada", "--purpose", "nightly feed")
+        export = [sys.executable, "-m", "jobs.score", "--export", str(place), *who, *since]
+        subprocess.run(export, cwd=ROOT, env=variables, check=True, capture_output=True)
+        return {json.loads(text)["claim_id"] for text in place.read_text().splitlines()}
+
+    # By the clock on the wall, as stages have it.
+    variables = {"PATH": os.environ["PATH"], **line.environment(CLAIMSIGHT_AS_OF="")}
+    with subprocess.Popen([sys.executable, "-c", STAGE], cwd=ROOT, env=variables, stdout=subprocess.DEVNULL) as running:
+        until(lambda: bool(line.rows("SELECT 1 FROM predictions LIMIT 1")))
+        moment = datetime.now(UTC)
+        amid = fed()
+        assert running.wait(60) == 0
+    every = fed()
+    assert amid < every
+    assert amid | fed("--since", moment.isoformat()) == every
+    assert fed("--since", datetime.now(UTC).isoformat()) == set()
 
 
 def test_claims_that_come_meanwhile(line: Line) -> None:

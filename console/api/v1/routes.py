@@ -189,7 +189,10 @@ async def alerts(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
-    """By when they were scored, and without those decided since. No sensitive, personal or ignored column is shown."""
+    """By when they were scored, and without those decided since. No sensitive, personal or ignored column is shown.
+
+    With `since`, those of a run that was under way then come again: some of them may be new.
+    """
     scored, claim = place_of(cursor, (str, str))
     try:
         after = datetime.fromisoformat(scored) if scored is not None else None
