@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,15 @@ class Cleaned:
                 broken = fault.is_not_null()
                 for line, reason in zip(lines.filter(broken), fault.filter(broken), strict=True):
                     yield line, name, reason
+
+    def counts(self) -> Counter[str]:
+        """Count the rows at fault by column and what is wrong; a row with several faults counts under each."""
+        counts: Counter[str] = Counter()
+        for _, faults in self._found:
+            for name, fault in faults:
+                for reason, rows in fault.drop_nulls().value_counts().iter_rows():
+                    counts[f"{name}: {reason}"] += rows
+        return counts
 
 
 def clean_claims(

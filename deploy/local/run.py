@@ -33,7 +33,7 @@ from deploy.local.processes import processes
 from deploy.local.report.write import write_report
 from deploy.local.summary import collect, next_commands, show
 from shared import choreography, events
-from shared.contract import load
+from shared.contract import Contract, load
 from shared.database import Database
 from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode, TransientError
 from shared.settings import variable
@@ -194,6 +194,7 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
     with _machine(arguments, home) as machine:
         log = logs / f"{contract.name}.jsonl"
         bench = Bench(arguments.contract, machine, drop, log, _pseudonym_key(home))
+        _requeue(bench, contract, home / "contracts", plan.steps[0].as_of)
         _replay(bench, plan, console)
         if arguments.clear is not None:
             _start(bench, "drift", plan.as_of, "--clear", arguments.clear, "--actor", arguments.actor)
@@ -202,7 +203,7 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
         with Database(machine.database_url, contract.name) as database:
             idle = not database.rows("SELECT 1 FROM job_runs WHERE started_at >= %s AND rows_in > 0", [started])
             if not is_demo and not database.rows("SELECT 1 FROM claims LIMIT 1"):
-                raise DataError(f"{arguments.data or drop}: no claim in it; give a file with rows")
+                raise _without_claims(database, arguments)
             truth = home / "book" / "truth.csv" if is_demo else None
             summary = collect(database, contract, plan.as_of, truth)
             (home / "summaries").mkdir(exist_ok=True)
@@ -222,6 +223,29 @@ def _pseudonym_key(home: Path) -> str:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
     return path.read_text()
+
+
+def _requeue(bench: Bench, contract: Contract, tried: Path, as_of: datetime) -> None:
+    """Let in what the contract kept out before it was mended; its hash says whether it was since the last run."""
+    last = tried / f"{contract.name}.sha256"
+    if last.exists() and last.read_text() != contract.hash:
+        _start(bench, "etl", as_of, "--requeue")
+    tried.mkdir(exist_ok=True)
+    last.write_text(contract.hash)
+
+
+def _without_claims(database: Database, arguments: argparse.Namespace) -> DataError:
+    refused = database.rows(
+        "SELECT uri, reason, quarantined FROM ingest_files WHERE kind = 'claims' AND status = 'rejected' "
+        "ORDER BY file_id"
+    )
+    if not refused:
+        return DataError(f"{arguments.data or 'the drop'}: no claim in it; give a file with rows")
+    told = []
+    for file in refused:
+        kept = f"its {file['quarantined']:,} rows wait in quarantine; " if file["quarantined"] else ""
+        told.append(f"{file['uri']}: {file['reason']}; {kept}mend it or {arguments.contract}, and run this again")
+    return DataError(*told)
 
 
 def _replay(bench: Bench, plan: Plan, console: Console) -> None:

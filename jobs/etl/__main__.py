@@ -26,7 +26,11 @@ def work(job: Job) -> str:
             job.log("file loaded" if result.reason is None else "file rejected", file=uri, **counts)
             loaded += result.reason is None
             if result.reason is not None:
-                kept = f"; quarantined {result.quarantined:,} rows, see --requeue" if result.quarantined else ""
+                kept = (
+                    f", or mend the contract: quarantined {result.quarantined:,} rows, see --requeue"
+                    if result.quarantined
+                    else ""
+                )
                 refused.append(f"{uri}: {result.reason}; mend it and send it again{kept}")
         loaded += load_photos(job)
     finally:

@@ -119,7 +119,7 @@ class _Loading:
             move.job.log("columns that the contract does not name are passed over", file=move.uri, columns=extra)
         rows = _Rows(move, self.path, names)
         staged = move.stage(rows)
-        move.hold_to_limit(staged.bad, staged.rows)
+        move.hold_to_limit(staged.bad, staged.rows, staged.faults)
         if staged.waits:
             rows.set_rejects_aside()
         move.store(staged, ["rejected", "loaded"])

@@ -6,7 +6,8 @@ table until all are read.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,6 +28,8 @@ from shared.database import Database, quoted
 from shared.job import Job
 from shared.pseudonyms import Pseudonyms
 
+MOST_FAULTS = 3
+"""Kinds of fault that a refusal names, the commonest first."""
 REFUSED = "file_rejected: "
 """How the reason of a sound row of a rejected file begins."""
 
@@ -61,6 +64,8 @@ class Staged:
     """Rows of persons who were erased: they break nothing."""
     waits: bool
     """Whether there is any in ``staging``, so perhaps in ``rejects``."""
+    faults: Counter[str]
+    """What is wrong with the bad ones, and with how many."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class _Part:
     fresh: Fresh | None
     rest: pl.DataFrame
     bad: pl.DataFrame
+    faults: Counter[str]
 
     @property
     def rows(self) -> int:
@@ -108,8 +114,9 @@ class Move:
     def stage(self, source: Source) -> Staged:
         """Move new claims to their table and all else to ``staging``, and set aside what breaks the contract."""
         rows = bad = erased = 0
-        waits = False
+        waits, faults = False, Counter[str]()
         for part in self._parts(source):
+            faults += part.faults
             rows, bad = rows + part.rows, bad + part.bad["raw"].count()
             erased += part.bad["raw"].null_count()
             source.set_aside(part.bad)
@@ -125,20 +132,26 @@ class Move:
             self.database.rows(f"ANALYZE staging ({self.feed.key})")  # nobody else does for a temporary table
             if self.feed.kind == "outcomes":
                 corrected = self._set_corrected_aside(requeued=not source.is_file)
-            bad += self._set_repetitions_aside(requeued=not source.is_file)
+            repeated = self._set_repetitions_aside(requeued=not source.is_file)
+            bad, faults = bad + repeated, faults + Counter({f"{self._named or 'a row'}: repeats another row": repeated})
             elsewhere += self._set_loaded_aside()
             if not source.is_file:
                 elsewhere += self._set_outdated_aside()
         if self.pull:
             again = self._leave_quarantined_out() if bad else 0
             rows, bad, elsewhere = rows - again - elsewhere, bad - again, 0
-        return Staged(rows, bad, elsewhere + corrected, erased, waits)
+            if again:
+                faults.clear()  # they count those left out, too
+        return Staged(rows, bad, elsewhere + corrected, erased, waits, faults)
 
-    def hold_to_limit(self, bad: int, rows: int) -> None:
-        """Raise OverLimitError if too many of a file's rows are bad."""
+    def hold_to_limit(self, bad: int, rows: int, faults: Mapping[str, int]) -> None:
+        """Raise OverLimitError if too many of a file's rows are bad; it names the commonest faults, and no cell."""
         limit = self.contract.file.reject_limit
         if bad > limit * rows:
-            raise OverLimitError(f"{bad:,} of {rows:,} rows break the contract, over the reject limit of {limit:.1%}")
+            most = sorted(faults.items(), key=lambda one: (-one[1], one[0]))[:MOST_FAULTS]
+            told = ", ".join(f"{fault} ({count:,} {'row' if count == 1 else 'rows'})" for fault, count in most)
+            over = f"{bad:,} of {rows:,} rows break the contract, over the reject limit of {limit:.1%}"
+            raise OverLimitError(f"{over}: {told}" if told else over)
 
     def store(self, staged: Staged, statuses: list[str]) -> None:
         """Move what is staged to its table, in place of what the file's contents of these statuses had brought."""
@@ -201,7 +214,7 @@ class Move:
                         if not first:
                             new &= ~self._stored(rest["claim_id"])
                         fresh, rest = fresh_rows(rest.filter(new), self.contract, self.file_id), rest.filter(~new)
-                    yield _Part(fresh, rest, bad_rows(batch, cleaned))
+                    yield _Part(fresh, rest, bad_rows(batch, cleaned), cleaned.counts() + _broken(batch))
 
         alone = source.is_file and (self.feed.kind == "outcomes" or (first and not self.contract.reference))
         return ahead(parts()) if alone else parts()
@@ -327,6 +340,11 @@ def raw(batch: Batch, lines: pl.Series) -> pl.DataFrame:
     """Some rows of a batch, as they came."""
     wanted = batch.lines.is_in(lines.implode()).arg_true()
     return raw_rows(batch.lines[wanted], batch.cells[wanted])
+
+
+def _broken(batch: Batch) -> Counter[str]:
+    reasons = batch.broken.filter(pl.col("raw").is_not_null())["reason"]  # one without is of a person who was erased
+    return Counter(dict(reasons.value_counts().iter_rows()))
 
 
 def bad_rows(batch: Batch, cleaned: Cleaned) -> pl.DataFrame:

@@ -158,7 +158,7 @@ class _Requeued:
         aside = staged.elsewhere + staged.erased
         moved = staged.rows - staged.bad - aside
         if self.is_rejected:
-            move.hold_to_limit(rows_in - moved - aside, rows_in)
+            move.hold_to_limit(rows_in - moved - aside, rows_in, staged.faults)
         move.store(staged, ["rejected", "loaded"] if self.is_rejected else [])
         move.database.rows(
             f"DELETE FROM claims_quarantine q WHERE q.file_id = %s AND {_TRIED} AND NOT {_NOTED}", [move.file_id]

@@ -20,6 +20,7 @@ import pytest
 from deploy.local import embedded
 from shared.contract import load
 from shared.database import Database
+from tests.factories import MOTOR, claims, csv_text
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--claims", "4000", "--weeks", "30", "--seed", "3")
@@ -195,6 +196,25 @@ def test_bad_files_are_refused_in_one_line(home: Path, content: bytes, said: str
     assert ended.returncode == 65
     assert said in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_mended_contract_lets_a_refused_file_in(home: Path) -> None:
+    """A contract's mistake is named by column and reason, as often as asked; mended, the same command goes on."""
+    contract, file = home / "motor.toml", home / "claims.csv"
+    contract.write_text(MOTOR.replace('levels = ["theft", "hail"]', 'levels = ["fire"]'))
+    file.write_text(csv_text(claims(30)))
+    asked = ("--contract", str(contract), "--data", str(file))
+    for _ in range(2):
+        refused = run(home, *asked)
+        assert refused.returncode == 65
+        assert "peril: not one of the levels (30 rows)" in refused.stderr
+        assert refused.stderr.count("\n") == 1
+    assert f"mend it or {contract}" in refused.stderr
+    contract.write_text(MOTOR)
+    entered = run(home, *asked)
+    assert entered.returncode == 0, entered.stderr
+    found = summary(home)["stages"]["etl"]
+    assert (found["rows_in"], found["rows_out"]) == (60, 30)  # each row was tried twice
 
 
 def test_missing_file_is_refused_before_anything_starts(home: Path) -> None:

@@ -83,8 +83,9 @@ def test_another_table(etl: Etl) -> None:
 def test_over_the_reject_limit(etl: Etl) -> None:
     """Over the reject limit no row becomes a claim: each is in quarantine, with its text and what ails it."""
     content = csv_text([CLAIM, *claims(2, amount="-1"), CLAIM | {"claim": "c9"}]) + "torn\n"
+    told = "amount: below 0 (2 rows), 1 fields instead of 9 (1 row)"
     assert etl.load("a.csv", content) == Loaded(
-        5, 0, 5, "3 of 5 rows break the contract, over the reject limit of 50.0%"
+        5, 0, 5, f"3 of 5 rows break the contract, over the reject limit of 50.0%: {told}"
     )
     assert etl.current() == etl.rows("SELECT 1 FROM outcomes") == []
     rows = etl.rows("SELECT file_line, reason, raw FROM claims_quarantine ORDER BY file_line")

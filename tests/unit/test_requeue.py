@@ -140,7 +140,7 @@ def test_a_file_that_stays_rejected(etl: Etl) -> None:
     _mend(etl)
     assert requeue(etl.job) == "0 quarantined rows of 0 files came in; of 1 files none did"
     assert etl.current() == []
-    told = "3 of 4 rows break the contract, over the reject limit of 50.0%"
+    told = "3 of 4 rows break the contract, over the reject limit of 50.0%: amount: below 0 (3 rows)"
     assert etl.rows(LEDGER) == [("rejected", told, 4, 0, 4)]
     assert etl.quarantine() == [(2, f"file_rejected: {told}"), *((n, "amount: below 0") for n in (3, 4, 5))]
 
@@ -152,7 +152,7 @@ def test_repetitions_count_against_the_limit(etl: Etl) -> None:
     requeue(etl.job)
     assert etl.rows(LEDGER)[0][:2] == (
         "rejected",
-        "2 of 3 rows break the contract, over the reject limit of 50.0%",
+        "2 of 3 rows break the contract, over the reject limit of 50.0%: claim: repeats another row (2 rows)",
     )
 
 
