@@ -7,6 +7,7 @@ from functools import partial
 from jobs.train.check import check
 from jobs.train.engine import LOCAL, engine_of, engine_option
 from jobs.train.snapshot import (
+    all_after_the_clock,
     book,
     identity,
     labelled_times,
@@ -25,6 +26,8 @@ def work(job: Job, engine: str = LOCAL) -> str:
     reason = reason_to_train(job)
     if reason is None:
         return "nothing new to learn; the last model stands"
+    if later := all_after_the_clock(job):
+        return f"no model: {later}"
     return _search(job, reason, engine) if job.contract.labelled else _rank(job, reason)
 
 
