@@ -59,7 +59,7 @@ class Cleaned:
         counts: Counter[str] = Counter()
         for _, faults in self._found:
             for name, fault in faults:
-                for reason, rows in fault.drop_nulls().value_counts().iter_rows():
+                for reason, rows in fault.drop_nulls().alias("fault").value_counts().iter_rows():
                     counts[f"{name}: {reason}"] += rows
         return counts
 

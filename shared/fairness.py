@@ -14,7 +14,7 @@ from shared.features import Bins, Codes, Feature, Floats, values
 from shared.metrics import LEVEL, Estimate
 
 BANDS = 4
-"""Groups of a number or a date: its quartiles among the judged claims."""
+"""Groups of a number or a date of more values than these: its quartiles among the judged claims."""
 LEAST_CLAIMS = 30
 """Claims from which a group's share of flagged ones can be told: the 95 % interval of a share is 0.36 wide at most."""
 LEAST_FRAUDS = 10
@@ -103,10 +103,12 @@ def _grouped(claims: pl.DataFrame, contract: Contract, name: str) -> Sensitive:
     aged = (name, "event_time") if dtype in ("date", "datetime") else (name,)
     feature = Feature(name, aged, "number" if number else "category")
     found = values(claims, [feature]).to_series()
+    banded = number and found.drop_nulls().n_unique() > BANDS
+    if number and not banded:  # codes such as 1 to 4, each a group by its own name
+        feature = Feature(name, aged, "category")
+        found = pl.Series(name, [None if value is None else f"{value:.15g}" for value in found], dtype=pl.String)
     bins = Bins.of(feature, found, BANDS)
-    codes = bins.codes(found)
-    present, placed = np.unique(codes, return_inverse=True)
-    banded = number and len(bins.edges) + 1 >= BANDS
+    present, placed = np.unique(bins.codes(found), return_inverse=True)
     names = tuple(bins.label(int(code)) for code in present)
     return Sensitive(name, "quartiles" if banded else "levels", names, placed.astype(np.int32))
 

@@ -193,8 +193,8 @@ class Bins:
         """
         known = column.drop_nulls()
         if feature.kind == "category":
-            counts = known.value_counts(sort=False).sort(["count", known.name], descending=[True, False])
-            return cls(levels=tuple(counts[known.name].to_list()))
+            counts = known.alias("level").value_counts(sort=False).sort(["count", "level"], descending=[True, False])
+            return cls(levels=tuple(counts["level"].to_list()))
         distinct = known.unique().sort().to_numpy()
         if distinct.size > most:
             quantiles = np.quantile(known.to_numpy(), np.linspace(0, 1, most + 1)[1:-1])

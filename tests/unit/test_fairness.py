@@ -113,7 +113,7 @@ def test_columns_become_groups() -> None:
             "peril": ["theft", "hail"] * 4,
             "hurt": [True, False, None, True] * 2,
             "amount": np.arange(8.0),
-            "count": [1, 2, None, 1] * 2,
+            "count": [1, 3, None, 1] * 2,
             "born": [date(1950 + 10 * n, 1, 1) for n in range(5)] + [None] * 3,
             "note": ["3f", "a0"] * 4,
         }
@@ -123,9 +123,16 @@ def test_columns_become_groups() -> None:
     assert set(found["peril"].groups) == {"theft", "hail"}
     assert set(found["hurt"].groups) == {"unknown", "true", "false"}
     assert (found["amount"].by, len(found["amount"].groups)) == ("quartiles", 4)
-    assert (found["count"].by, found["count"].groups) == ("levels", ("unknown", "under 1.5", "1.5 and over"))
+    assert (found["count"].by, found["count"].groups) == ("levels", ("unknown", "1", "3"))
     assert (found["born"].by, len(found["born"].groups)) == ("quartiles", 5)
     assert [found["peril"].groups[code] for code in found["peril"].codes] == ["theft", "hail"] * 4
+
+
+def test_few_codes_are_groups_by_their_own_names() -> None:
+    """Codes of as many values as there are quartiles are no quartiles."""
+    claims = pl.DataFrame({"event_time": [date(2024, 1, 1)] * 7, "count": [1, 2, 3, 5, 1, 2, 1]})
+    (found,) = grouped(claims, contract(roles={"sensitive": ["count"]}))
+    assert (found.by, found.groups) == ("levels", ("1", "2", "3", "5"))
 
 
 def test_a_column_without_a_value_is_one_group() -> None:
