@@ -114,6 +114,28 @@ def test_who_has_a_history(tmp_path: Path) -> None:
     assert "entities" in shown
 
 
+def test_trades_have_a_history_by_their_bare_names(tmp_path: Path) -> None:
+    """A header that is only a trade's word is an entity where its cells repeat; few levels, ids and facts are none."""
+    draw = random.Random(2)
+    trades = ["Broker", "Vermittler", "Versicherungsmakler", "hospital", "lawyer", "Attorney", "vendor", "Gutachter"]
+    trades += [
+        "Sachbearbeiter",
+        "Repair Shop",
+        "Werkstatt",
+        "Handwerker",
+        "contractor",
+        "clinic",
+        "body_shop",
+        "doctor",
+    ]
+    friends = ["attorney_involved", "hospital_days", "provider_specialty", "broker_fee", "clinic visits", "vendor type"]
+    many = dict.fromkeys([*trades, *friends], lambda _: f"N{draw.randrange(40)}")
+    few = {"pharmacy": lambda _: draw.choice("ABC"), "adjuster": lambda row: f"A{row}"}
+    contract, _, _ = drafted(write(tmp_path / "claims.csv", motor(**many, **few)), tmp_path)
+    of_header = {column.source or name: name for name, column in contract.columns.items()}
+    assert set(contract.roles.entities) == {of_header[trade] for trade in trades}
+
+
 @pytest.mark.parametrize("name", ["employee_data.csv", "vendor_data.csv"])
 def test_tables_that_are_no_claims(real_claims: Path, tmp_path: Path, name: str) -> None:
     """Of agents and vendors it is said that these do not look like claims, and what they are good for."""

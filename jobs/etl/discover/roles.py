@@ -14,8 +14,8 @@ ENOUGH = {
     "id": 3, "event_time": 1, "label": 5, "amount": 3, "claimant": 6, "entity": 5, "kind": 5, "pii": 5, "sensitive": 4,
 }  # fmt: skip
 """Weight from which a header is taken for a part."""
-REPEATED, KINDS = 0.95, 50
-"""Different values a claim up to which a column has a history, and sorts of claims at most."""
+FEW, REPEATED, KINDS = 5, 0.95, 50
+"""Different values, in all, that only sort claims; those a claim up to which a column has a history; sorts at most."""
 ID_SHARE, FILLED = 0.99, 0.95
 """Share of different values among an id's, and of filled cells of a date, below which a column cannot play the part."""
 
@@ -332,7 +332,7 @@ def _kind(facts: list[Facts]) -> Guess | None:
 def _entity(fact: Facts, claimant: Guess | None) -> str:
     """Why a column names who or what has a history, or nothing."""
     names = fact.dtype in ("category", "text", "integer") and not fact.free_text and not fact.sql
-    if not names or not 2 < fact.distinct <= REPEATED * fact.filled:
+    if not names or not FEW < fact.distinct <= REPEATED * fact.filled:
         return ""
     if claimant and fact.header == claimant.column:
         return "claims of one claimant"

@@ -41,6 +41,12 @@ _PERSON = (
     "employee driver agent adjuster kunde kunden kunden- versicherter versicherten- versicherungsnehmer assure cliente "
     "asegurado provider doctor physician"
 )
+_TRADE = (
+    "agent broker garage workshop repairer repair+shop body+shop bodyshop contractor vendor provider hospital clinic "
+    "pharmacy doctor physician adjuster surveyor assessor lawyer attorney werkstatt -werkstatt makler -makler "
+    "vermittler -vermittler handwerker gutachter sachverstaendiger sachbearbeiter krankenhaus klinik apotheke arzt "
+    "anwalt -anwalt taller abogado perito farmacia garagiste courtier avocat pharmacie"
+)
 _THING = (
     "vehicle car auto property house home building policy product make model brand roof device garage vendor account "
     "fahrzeug fahrzeug- auto- haus gebaeude gebaeude- vehicule coche vehiculo cover tenure"
@@ -96,19 +102,13 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
         (-9, "hobbies relationship state city since months value segment income"),
     ),
     "entity": (
-        (
-            4,
-            "agent broker garage workshop repairer repair+shop vendor provider hospital doctor physician adjuster",
-        ),
-        (
-            4,
-            "surveyor assessor lawyer attorney rep representative werkstatt makler vermittler gutachter sachbearbeiter",
-        ),
-        (4, "taller perito garagiste courtier phone telephone mobile telefon email mail iban vin plate kennzeichen"),
+        (5, _TRADE + " rep representative phone telephone mobile telefon email mail iban vin plate kennzeichen"),
         (4, _PERSON + " licence license"),
-        (1, _NUMBER + " iban vin plate phone telephone mobile telefon email mail garage workshop werkstatt"),
+        (1, _NUMBER),
         (-9, "type class age sex gender date name address city state zip count rating amount commission since years"),
         (-9, "months value group education occupation hobbies relationship relation deductible number+of kind fault"),
+        (-9, "flag is has with involved present represented visit visits day days hours fee cost costs charge rate"),
+        (-9, "specialty speciality category score distance network notes report provision courtage kosten honorar"),
     ),
     "kind": (
         (5, "peril cause loss+type claim+type incident+type accident+type damage+type type+of+loss type+of+claim"),
@@ -171,8 +171,8 @@ WORDS: dict[Part, tuple[tuple[int, str], ...]] = {
     ),
     "open": (
         (5, "state city town region county country province bundesland ort stadt land make model brand marke modell"),
-        (5, "occupation hobby hobbies job profession beruf product diagnosis procedure hospital agent vendor garage"),
-        (5, "provider street branch office adjuster handler sachbearbeiter repairer workshop werkstatt"),
+        (5, "occupation hobby hobbies job profession beruf product diagnosis procedure street branch office handler"),
+        (5, _TRADE),
         (5, "id number code zip nr nummer -nummer"),
     ),
     "born": ((5, "birth dob born birthday geburt geburts- naissance nacimiento"),),
