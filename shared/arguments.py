@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,8 @@ def asked(stage: Stage, purpose: str, options: Iterable[Option], arguments: Sequ
         counts = ", ".join(map(str, COUNTS))
         purpose = f"work on one of N equal parts of the claims only, 0/N to N-1/N, beside other runs; N: {counts}"
         parser.add_argument("--shard", metavar="I/N", type=_shard, help=purpose)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    _check_utf8(parser, arguments)
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     chosen = next((option for option in options if _name(option.flag) in given), None)
     beside = {detail.name: detail for option in options for detail in option.details if detail.name in given}
@@ -159,6 +162,14 @@ def text(value: str) -> str:
     if not value.strip():
         raise argparse.ArgumentTypeError("says nothing")
     return value.strip()
+
+
+def _check_utf8(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    for place, argument in enumerate(arguments, 1):
+        try:
+            argument.encode()
+        except UnicodeEncodeError:  # what is said is kept in the database, which takes nothing else
+            parser.error(f"argument {place} is not UTF-8; write it so")
 
 
 def _shard(value: str) -> Shard:

@@ -5,6 +5,7 @@ Here they go to a file of JSON lines instead, which the local run reads.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def put(bus: Path | EventBus, event: str, line: str, detail: Mapping[str, object
     Raises
     ------
     ConfigError, TransientError
-        The bus refuses, or cannot be reached.
+        The bus refuses, or cannot be reached; the file cannot be written.
     """
     if isinstance(bus, EventBus):
         _send(bus, event, {"line": line, **detail})
@@ -44,10 +45,12 @@ def put(bus: Path | EventBus, event: str, line: str, detail: Mapping[str, object
 
 
 def check(bus: Path | EventBus) -> None:
-    """Look whether the bus is there; raises as :func:`put` does."""
+    """Look whether the bus is there, or that a file can be appended to; raises as :func:`put` does."""
     if isinstance(bus, EventBus):
         with aws.translated("EventBridge", str(bus)):
             aws.client("events").describe_event_bus(Name=bus.name)
+    else:
+        os.close(_opened(bus))
 
 
 def _send(bus: EventBus, event: str, detail: Mapping[str, object]) -> None:
@@ -60,14 +63,23 @@ def _send(bus: EventBus, event: str, detail: Mapping[str, object]) -> None:
 
 
 def _append(file: Path, record: Mapping[str, object]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, default=str) + "\n"
-    # One write to a file opened for appending: two stages at once do not mix their lines.
-    descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = _opened(file)
     try:
         os.write(descriptor, text.encode())
     finally:
         os.close(descriptor)
+
+
+def _opened(file: Path) -> int:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # One write to a file opened for appending: two stages at once do not mix their lines.
+        return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # which passes
+            raise
+        raise ConfigError(f"CLAIMSIGHT_EVENTS: {file}: {error.strerror}; name a file that can be written") from error
 
 
 def read(bus: Path, offset: int) -> tuple[list[str], int]:

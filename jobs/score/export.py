@@ -78,6 +78,8 @@ def export(job: Job, place: str, since: datetime | None, actor: str, purpose: st
         log_access(job, "export", purpose, live["version"], told | {"model_versions": versions})
         publish()
     where = "standard output" if place == STDOUT else place
+    if live["version"] is None:
+        return f"no champion yet, so no claim is flagged: {where} holds none"
     return (
         f"{claims:,} flagged claims written to {where}" if claims else f"no open claim is flagged: {where} holds none"
     )
@@ -102,13 +104,13 @@ def _spool(place: str) -> Iterator[tuple[IO[str], Any]]:
         with tempfile.TemporaryFile() as spool, TextIOWrapper(spool, encoding="utf-8", newline="") as file:
             yield file, lambda: _send(spool, folder, name)
         return
-    path = Path(place).resolve()
-    if not path.parent.is_dir():
-        raise ConfigError(f"--export {place}: there is no folder {path.parent}; make it, or name another place")
-    if path.exists() and not path.is_file():
-        raise ConfigError(f"--export {place}: that is no file; name one")
+    path = Path(os.path.realpath(place))  # unlike `Path.resolve` it bears links that lead in a circle
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if not path.parent.is_dir():
+            raise ConfigError(f"--export {place}: there is no folder {path.parent}; make it, or name another place")
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"--export {place}: that is no file; name one")
         file = beside.open("w", encoding="utf-8", newline="")
     except OSError as error:
         raise ConfigError(f"--export {place}: {error.strerror}; name another place") from error

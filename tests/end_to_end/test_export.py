@@ -96,6 +96,8 @@ def test_nothing_to_export(place: Place, tmp_path: Path) -> None:
     assert said(ran) == "no open claim is flagged: late.csv holds none"
     assert (tmp_path / "late.csv").read_text() == ",".join([*COLUMNS, *WORDS]) + "\n"
     assert said(run(place, tmp_path, "--export", "all.jsonl", "--since", "2024-05-20", *WHO)).startswith("2 flagged")
+    early = run(place, tmp_path, "--export", "none.csv", *WHO, variables={"CLAIMSIGHT_AS_OF": "2024-05-01"})
+    assert said(early) == "no champion yet, so no claim is flagged: none.csv holds none"
 
 
 def test_since_amid_a_run(place: Place, tmp_path: Path) -> None:
@@ -176,6 +178,10 @@ def test_an_s3_that_refuses(
         (("--export", "drop", "--as", "csv", *WHO), 78, "that is no file"),
         (("--export", "/dev/null", "--as", "csv", *WHO), 78, "that is no file"),
         (("--export", "/proc/a.csv", *WHO), 78, "name another place"),
+        (("--export", f"{'a' * 300}.csv", *WHO), 78, "File name too long; name another place"),
+        (("--export", f"{'a' * 250}.csv", *WHO), 78, "File name too long; name another place"),
+        (("--export", "circle/a.csv", *WHO), 78, "there is no folder"),
+        (("--export", "a.csv", "--actor", "J\udcff", "--purpose", "nightly feed"), 2, "argument 4 is not UTF-8"),
         (("--export", "a.xlsx", *WHO), 78, "its ending tells no format"),
         (("--export", "a.csv", "--as", "xlsx", *WHO), 2, "is jsonl or csv"),
         (("--export", "a.csv", "--since", "monday", *WHO), 2, "a moment is written as"),
@@ -190,6 +196,7 @@ def test_what_cannot_be_exported(
 ) -> None:
     """Each mistake is one sentence; nothing is written, and nothing logged."""
     before = len(place.log())
+    (tmp_path / "circle").symlink_to("circle")
     ran = run(place, tmp_path, *arguments)
     assert ran.returncode == code
     assert says in ran.stderr

@@ -55,6 +55,7 @@ def test_options_get_their_value_and_details() -> None:
         (["--actor", "Ada"], "--actor goes with --override or --rollback"),
         (["--history", "--actor", "Ada"], "--actor goes with --override or --rollback"),
         (["--check", "--on", "2024-01-01"], "--on goes with --history"),
+        (["--override", "so", "--actor", "J\udcff"], "argument 4 is not UTF-8"),
     ],
 )
 def test_wrong_arguments_end_with_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
