@@ -13,7 +13,7 @@ from jobs.train.folds import Fold, forward_auc
 from shared.contract import Contract
 from shared.features import Bins, Codes, Feature, Floats
 from shared.metrics import wilson
-from shared.past import past_of
+from shared.past import past_of, usual_amount
 
 IDENTIFIER_SHARE = 0.9
 """Different values a claim from which a category names claims rather than groups them."""
@@ -112,8 +112,8 @@ def time_bound(
     """Find columns that tell when a claim happened, such as a month or a running number.
 
     What they say of fraud in the past is the past's own level of fraud, which does not come again; on shuffled rows
-    they look good. As a book begins there is little past to tell of, so what is told of it is looked at in the later
-    half of the claims alone.
+    they look good. As a book begins no amount is usual yet; so amounts against the usual, which vary all the same later
+    on, are looked at in the later half of the claims alone. A count that is full from then on tells of the begin alone.
 
     Parameters
     ----------
@@ -128,16 +128,16 @@ def time_bound(
     the quantities.
     """
     random = np.random.default_rng(seed)
-    half, past = days.size // 2, past_of(contract)
+    half, usual = days.size // 2, usual_amount(contract)
     clocks, later = _clocks(days), _clocks(days[half:])
     findings = list[Finding]()
     for feature in features:
         if feature.recurs or barred(feature, findings):
             continue
-        of_past = not past.keys().isdisjoint(feature.sources)
-        column = known[feature.name][half if of_past else 0 :]
+        relative = usual in feature.sources
+        column = known[feature.name][half if relative else 0 :]
         codes = Bins.of(feature, column, TIME_BINS).codes(column)
-        explained = max(_explained(codes, clock, random) for clock in (later if of_past else clocks))
+        explained = max(_explained(codes, clock, random) for clock in (later if relative else clocks))
         if explained >= TIME_BOUND_ENTROPY:
             evidence = f"tells the date: it explains {explained:.0%} of what the column says"
             findings.append(Finding(_to_blame(feature, contract), "time", evidence))

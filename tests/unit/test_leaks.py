@@ -195,10 +195,15 @@ def past_tied(usual: Floats, before: Floats) -> list[str]:
     return [finding.column for finding in time_bound(features, values(claims, features), day, contract, 0)]
 
 
-def test_that_a_book_begins_does_not_speak_against_its_past() -> None:
-    """That no amount was usual yet, and no claim counted, ties neither the amount nor the workshop to the date."""
-    begins, counts = np.arange(N) < N // 4, np.random.default_rng(0).integers(0, 6, N)
-    assert past_tied(np.where(begins, np.nan, 1e3), np.where(begins, 0, counts)) == []
+def test_that_no_amount_is_usual_as_a_book_begins_speaks_against_none() -> None:
+    """Neither the amount nor the amount as a multiple of the usual is tied to the date for that."""
+    usual = np.where(np.arange(N) < N // 4, np.nan, 1e3)
+    assert past_tied(usual, np.random.default_rng(0).integers(0, 6, N)) == []
+
+
+def test_a_count_that_is_full_once_a_book_has_begun_is_found() -> None:
+    """It says nothing later on, and would teach how much fraud there was at the begin."""
+    assert past_tied(np.full(N, 1e3), np.minimum(np.arange(N) // (N // 20), 5)) == [COUNTED]
 
 
 def test_a_past_that_tells_the_date_leaves_its_columns() -> None:
