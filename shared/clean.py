@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -20,6 +20,8 @@ from shared.pseudonyms import Pseudonyms
 
 LONGEST_ID = 255
 """Bytes of a claim's id, or of the source of an outcome."""
+SLACK = timedelta(days=1)
+"""By how much two dates may contradict each other: days have no hour, and local times are read as UTC."""
 
 Cells = pl.DataFrame | Sequence[Row]
 """One Binary column a header of the sender; or, of a few rows, the objects that came."""
@@ -171,6 +173,30 @@ def clean_outcomes(
         source=pl.col("source").fill_null("file") if "source" in columns else pl.lit("file"),
     )
     return Cleaned(good, sound.bad)
+
+
+def hold_dates(cleaned: Cleaned, contract: Contract, latest: datetime, events: pl.DataFrame) -> Cleaned:
+    """Hold the dates of outcomes against the clock and the events of their claims.
+
+    Parameters
+    ----------
+    cleaned : Cleaned
+        As :func:`clean_outcomes` gives it.
+    latest : datetime
+        What lies after it has not happened yet.
+    events : polars.DataFrame
+        Of the claims that are known and dated, ``claim_id`` and ``event_time``.
+    """
+    assert contract.outcomes is not None
+    frame = cleaned.good.join(events, on="claim_id", how="left", maintain_order="left")
+    too_early = pl.col("decided_at") + SLACK < pl.col("event_time").dt.truncate("1d")
+    wrong = [("decided_at", too_early, "lies before the event of the claim")]
+    # What the contract reckons from the decision may well lie ahead.
+    for name in ("decided_at", "known_at") if contract.outcomes.known_at else ("decided_at",):
+        wrong.append((name, pl.col(name) - SLACK > latest, "lies in the future"))
+    faults = [(name, frame.select(pl.when(is_so).then(pl.lit(says))).to_series()) for name, is_so, says in wrong]
+    told = _split(frame, faults)
+    return Cleaned(told.good.drop("event_time"), pl.concat([cleaned.bad, told.bad]))
 
 
 def clean_reference(

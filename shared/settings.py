@@ -126,6 +126,7 @@ class Settings(Common):
     """Settings of a stage; ``.env.example`` explains each variable.
 
     The clock is among them: no stage asks what time it is, and whatever was not known by ``as_of`` is invisible to it.
+    Only etl has the database tell it, so that a replay may load what was decided after its clock but not after ours.
     """
 
     drop: Path | S3Prefix

@@ -130,7 +130,7 @@ def _claims(draw: Random, prefix: str, count: int, labelled: bool, wrong: float 
         row = Row(
             (
                 f"{prefix}-{number}",
-                str(date(2023, 1, 1) + timedelta(days=draw.randrange(500))),
+                str(date(2023, 1, 1) + timedelta(days=draw.randrange(400))),
                 _amount(draw),
                 draw.choice(["theft", "hail"]),
                 draw.choice(AGENTS),
@@ -182,7 +182,8 @@ def _outcomes(draw: Random, table: Table) -> Table:
         cells = (claim.cells[0] or "c", draw.choice("YN"), str(decided), str(decided + timedelta(days=2)), "team")
         rows += [Row(cells)] * (2 if draw.random() < 0.02 else 1)
         if draw.random() < 0.02:
-            rows[-1] = Row((cells[0], "maybe", *cells[2:]), wrong=True)
+            place, cell = draw.choice([(1, "maybe"), (2, "2999-01-01")])
+            rows[-1] = Row((*cells[:place], cell, *cells[place + 1 :]), wrong=True)
         elif draw.random() < 0.05:
             rows += [_turned(rows[-1]), rows[-1]][: draw.randint(1, 2)]
     return Table("outcomes", ("claim", "verdict", "decided", "known", "by"), rows)

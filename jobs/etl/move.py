@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, cast
 
 import polars as pl
 
@@ -22,7 +23,7 @@ from jobs.etl.read import raw_rows
 from jobs.etl.rows import Batch
 from jobs.etl.store import DECISION, Content, Feed, same, store, told_last
 from shared.ahead import ahead
-from shared.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, keys
+from shared.clean import Cleaned, clean_claims, clean_outcomes, clean_reference, hold_dates, keys
 from shared.contract import Contract
 from shared.database import Database, quoted
 from shared.job import Job
@@ -167,7 +168,8 @@ class Move:
             case "claims":
                 return clean_claims(lines, cells, contract, self.pseudonyms, self._tables(cells), self.job.as_of)
             case "outcomes":
-                return clean_outcomes(lines, cells, contract, self.pseudonyms)
+                cleaned = clean_outcomes(lines, cells, contract, self.pseudonyms)
+                return hold_dates(cleaned, contract, self._latest, self._events(cleaned.good["claim_id"]))
             case "reference":
                 return clean_reference(lines, cells, contract, self.feed.name, self.pseudonyms)
 
@@ -216,7 +218,7 @@ class Move:
                         fresh, rest = fresh_rows(rest.filter(new), self.contract, self.file_id), rest.filter(~new)
                     yield _Part(fresh, rest, bad_rows(batch, cleaned), cleaned.counts() + _broken(batch))
 
-        alone = source.is_file and (self.feed.kind == "outcomes" or (first and not self.contract.reference))
+        alone = source.is_file and first and not self.contract.reference
         return ahead(parts()) if alone else parts()
 
     def _stored(self, claim_ids: pl.Series) -> pl.Series:
@@ -224,6 +226,24 @@ class Move:
             "SELECT DISTINCT claim_id FROM claims WHERE claim_id = ANY(%s)", {"claim_id": "text"}, [claim_ids.to_list()]
         )
         return claim_ids.is_in(found["claim_id"].implode())
+
+    @cached_property
+    def _latest(self) -> datetime:
+        """The later of the run's clock and the real one.
+
+        A replay loads what was decided after its moment, too, and does not see it until its clock has come as far.
+        """
+        found = self.database.rows("SELECT greatest(now(), %s) AS latest", [self.job.as_of])
+        return cast(datetime, found[0]["latest"])
+
+    def _events(self, claim_ids: pl.Series) -> pl.DataFrame:
+        """Find when those of some claims happened that are known, where a column dates claims."""
+        asked = claim_ids.to_list() if self.contract.roles.event_time else []
+        return self.database.frame(
+            "SELECT claim_id, event_time FROM claims WHERE superseded_at IS NULL AND claim_id = ANY(%s)",
+            {"claim_id": "text", "event_time": "datetime"},
+            [asked],
+        )
 
     def _tables(self, cells: pl.DataFrame) -> dict[str, pl.DataFrame]:
         """Of each reference table the rows that some claims' keys name."""
@@ -240,17 +260,20 @@ class Move:
 
     def _set_corrected_aside(self, *, requeued: bool) -> int:
         """Set staged outcomes aside on whose decision their file has another word further on; they break nothing."""
-        told = f"{', '.join(DECISION)}, is_fraud"
+        key = ", ".join(DECISION)
         pairs = " AND ".join(f"s.{name} = t.{name}" for name in DECISION)
+        otherwise = "CASE WHEN s.is_fraud THEN t.not_fraud ELSE t.fraud END"
         stored = ""
         if requeued:
-            stored = f" UNION ALL SELECT {told}, file_line FROM outcomes WHERE file_id = %(file_id)s "
+            stored = f" UNION ALL SELECT {key}, is_fraud, file_line FROM outcomes WHERE file_id = %(file_id)s "
             stored += "AND claim_id IN (SELECT claim_id FROM staging)"
         found = self.database.rows(
-            f"WITH every AS (SELECT {told}, file_line FROM staging{stored}), "
-            f"told AS (SELECT {told}, max(file_line) AS last FROM every GROUP BY {told}), "
-            f"gone AS (DELETE FROM staging s USING told t WHERE {pairs} AND t.is_fraud <> s.is_fraud "
-            "AND t.last > s.file_line RETURNING s.file_line, t.last) "
+            f"WITH every AS (SELECT {key}, is_fraud, file_line FROM staging{stored}), "
+            f"told AS (SELECT {key}, max(file_line) FILTER (WHERE is_fraud) AS fraud, "
+            f"max(file_line) FILTER (WHERE NOT is_fraud) AS not_fraud FROM every GROUP BY {key} "
+            "HAVING bool_or(is_fraud) <> bool_and(is_fraud)), "
+            f"gone AS (DELETE FROM staging s USING told t WHERE {pairs} AND s.file_line < {otherwise} "
+            f"RETURNING s.file_line, {otherwise} AS last) "
             "INSERT INTO rejects (file_line, column_name, reason) "
             "SELECT file_line, %(column)s, 'corrected by row ' || last || ' of the file' FROM gone RETURNING file_line",
             {"file_id": self.file_id, "column": self._named},

@@ -1,8 +1,9 @@
 """Apply: quarantined rows once more, after the contract was mended; one file, one transaction.
 
-Rows that break the contract no longer move to where a load would have moved them, as rows of their own file; the others
-stay, with today's reason. A rejected file is held against the reject limit anew: it enters, or all of it stays. What
-was no row, was no UTF-8, repeats another row or stands in another file is not tried again, since no contract mends it.
+Rows that break the contract no longer, and outcomes whose dates are possible by now, move to where a load would have
+moved them, as rows of their own file; the others stay, with today's reason. A rejected file is held against the reject
+limit anew: it enters, or all of it stays. What was no row, was no UTF-8, repeats another row or stands in another file
+is not tried again, since no contract mends it.
 """
 
 from __future__ import annotations

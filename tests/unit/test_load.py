@@ -12,12 +12,13 @@ import pytest
 from jobs.etl import load, read
 from jobs.etl.__main__ import work
 from jobs.etl.load import Loaded, load_file
+from jobs.etl.requeue import requeue
 from jobs.etl.store import Feed
 from shared import storage
 from shared.database import Database
 from shared.errors import DataError, TransientError
 from tests.etl_factory import Etl
-from tests.factories import CLAIM, claims, contract, csv_text, drop, emptied, with_outcomes
+from tests.factories import CLAIM, OUTCOMES, claims, contract, csv_text, drop, emptied, with_outcomes
 
 Load = Callable[..., Loaded]
 OUTCOME = {"claim": "c1", "verdict": "Y", "decided": "2024-03-01", "known": "2024-03-02", "by": "court"}
@@ -310,6 +311,69 @@ def test_a_decision_told_several_times_in_one_file(late: Etl) -> None:
     assert late.rows("SELECT is_fraud, file_line FROM outcomes") == [(False, 5)]
     assert late.load("c.csv", _said("NY"), "outcomes").rows_out == 1
     assert _stands(late) == [(True,)]
+
+
+IMPOSSIBLE = (
+    {"claim": "c1", "decided": "2999-01-01", "known": "2999-01-02"},
+    {"claim": "c2", "known": "2999-01-02"},
+    {"claim": "c3", "decided": "1970-01-01"},
+    {"claim": "c4", "decided": "2024-02-01T23:59:59Z"},
+)
+
+
+def test_dates_that_cannot_be(late: Etl) -> None:
+    """What is decided in the future or before its claim's event is set aside with that reason, and tried again."""
+    late.load("a.csv", csv_text(claims(6)))
+    possible = ({"claim": "c5", "decided": "2024-02-02"}, {"claim": "unknown", "decided": "1970-01-01"})
+    sound = [{"claim": f"more{number}"} for number in range(4)]
+    assert late.load("a.csv", _outcomes(*IMPOSSIBLE, *possible, *sound), "outcomes") == Loaded(10, 6, 4, None)
+    early = "decided_at: lies before the event of the claim"
+    assert late.quarantine() == [
+        (2, "decided_at: lies in the future; known_at: lies in the future"),
+        (3, "known_at: lies in the future"),
+        (4, early),
+        (5, early),
+    ]
+    # One event was wrong, and the day comes for what lay in the future.
+    late.load("b.csv", csv_text([CLAIM | {"claim": "c3", "lost_on": "1969-12-31"}]))
+    requeue(late.job)
+    assert [line for line, _ in late.quarantine()] == [2, 3, 5]
+    late.at(datetime(2999, 1, 2, tzinfo=UTC))
+    requeue(late.job)
+    assert late.quarantine() == [(5, early)]
+    assert late.rows("SELECT count(*) FROM outcomes") == [(9,)]
+
+
+def test_a_rejected_file_tells_of_its_dates(late: Etl) -> None:
+    """Rows of a file over the reject limit are set aside each with its own reason."""
+    assert late.load("a.csv", _outcomes(IMPOSSIBLE[0], IMPOSSIBLE[1], {}), "outcomes").rows_out == 0
+    reasons = [reason for _, reason in late.quarantine()]
+    assert ["future" in reason for reason in reasons] == [True, True, False]
+
+
+def test_a_replay_loads_what_was_decided_later(late: Etl) -> None:
+    """Its clock is set back: what lies after that, and not after the real one, is there once the clock has come on."""
+    decided = {"decided": "2025-02-01", "known": "2025-02-02"}
+    assert late.load("a.csv", _outcomes(decided), "outcomes") == Loaded(1, 1, 0, None)
+    for moment, told in (("2025-02-01", 0), ("2025-02-02", 1)):
+        assert late.rows(f"SELECT count(*) FROM outcomes_as_of('{moment}')") == [(told,)]
+
+
+def test_a_clock_that_is_ahead(late: Etl) -> None:
+    """A generated book may lie after the real clock; then that of the run counts."""
+    late.at(datetime(2998, 1, 1, tzinfo=UTC))
+    rows = ({"decided": day, "known": day} for day in ("2997-12-31", "2998-01-01", "2998-01-04"))
+    assert late.load("a.csv", _outcomes(*rows), "outcomes") == Loaded(3, 2, 1, None)
+
+
+def test_decisions_of_claims_without_a_date(tmp_path: Path, database_url: str) -> None:
+    """Where no column dates claims, their event is when they were loaded, and decisions may lie before it."""
+    undated = {"label": None, "event_time": None}
+    with Database(database_url, "motor") as database:
+        given = contract(roles=undated, label=None, outcomes=OUTCOMES, columns={"fraud": None})
+        etl = Etl(tmp_path, database, given, database_url)
+        etl.load("a.csv", csv_text(claims(1)))
+        assert etl.load("a.csv", _outcomes({}), "outcomes") == Loaded(1, 1, 0, None)
 
 
 def test_outcomes_are_never_withdrawn(late: Etl) -> None:

@@ -298,6 +298,25 @@ def test_outcomes(late: Etl) -> None:
     assert late.quarantine() == [(4, "another version came later from motor/outcomes/b.csv")]
 
 
+@pytest.mark.parametrize(("limit", "corrected"), [(0.5, {2: 3, 4: 5, 6: 7, 7: 8}), (0.9, {4: 5, 6: 7})])
+def test_a_decision_is_set_back(late: Etl, limit: float, corrected: dict[int, int]) -> None:
+    """Of a decision the file's last word counts, whether all its rows are tried again or only some of them."""
+    row = {"claim": "c1", "verdict": "N", "decided": "2024-03-01", "known": "2024-03-02", "by": "court"}
+    told = {"c1": ("N", "X"), "c2": ("X", "N"), "c3": ("X", "N", "X")}
+    rows = [row | {"claim": claim, "verdict": word} for claim, words in told.items() for word in words]
+    late.contract = with_outcomes(file={"reject_limit": limit})
+    late.at(datetime(2024, 6, 1, tzinfo=UTC))
+    late.load("a.csv", csv_text(rows, row), "outcomes")
+    document = with_outcomes(file={"reject_limit": 0.9}).model_dump()
+    document["outcomes"]["fraud"] = ("X",)
+    late.contract = Contract.model_validate(document)
+    late.at(JULY)
+    requeue(late.job)
+    last = "SELECT claim_id, is_fraud FROM outcomes_as_of('2024-07-01') ORDER BY 1"
+    assert late.rows(last) == [("c1", True), ("c2", False), ("c3", True)]
+    assert late.quarantine() == [(line, f"corrected by row {by} of the file") for line, by in corrected.items()]
+
+
 def test_a_reference_table(tmp_path: Path, database_url: str) -> None:
     """Rows of a reference table enter, but not over a later file's word."""
     with Database(database_url, "motor") as database:
