@@ -262,7 +262,6 @@ class Move:
         """Set staged outcomes aside on whose decision their file has another word further on; they break nothing."""
         key = ", ".join(DECISION)
         pairs = " AND ".join(f"s.{name} = t.{name}" for name in DECISION)
-        otherwise = "CASE WHEN s.is_fraud THEN t.not_fraud ELSE t.fraud END"
         stored = ""
         if requeued:
             stored = f" UNION ALL SELECT {key}, is_fraud, file_line FROM outcomes WHERE file_id = %(file_id)s "
@@ -272,10 +271,10 @@ class Move:
             f"told AS (SELECT {key}, max(file_line) FILTER (WHERE is_fraud) AS fraud, "
             f"max(file_line) FILTER (WHERE NOT is_fraud) AS not_fraud FROM every GROUP BY {key} "
             "HAVING bool_or(is_fraud) <> bool_and(is_fraud)), "
-            f"gone AS (DELETE FROM staging s USING told t WHERE {pairs} AND s.file_line < {otherwise} "
-            f"RETURNING s.file_line, {otherwise} AS last) "
+            f"gone AS (DELETE FROM staging s USING told t WHERE {pairs} "
+            "AND s.file_line < CASE WHEN s.is_fraud THEN t.not_fraud ELSE t.fraud END RETURNING s.file_line) "
             "INSERT INTO rejects (file_line, column_name, reason) "
-            "SELECT file_line, %(column)s, 'corrected by row ' || last || ' of the file' FROM gone RETURNING file_line",
+            "SELECT file_line, %(column)s, 'corrected by a later row of the file' FROM gone RETURNING file_line",
             {"file_id": self.file_id, "column": self._named},
         )
         return len(found)
