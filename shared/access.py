@@ -66,8 +66,12 @@ CONSOLE_CALLS: tuple[str, ...] = (
     "console_case(text, bigint, text)",
 )
 """Functions by which the console shows and changes what concerns a claim; each names the person who sits before it."""
-SHARED_CALLS: tuple[str, ...] = ("console_note(text, text, text, text, jsonb)",)
-"""Functions of the schema that lines share, by which the console enters what is done about its people."""
+SHARED_CALLS: Mapping[str, str] = {
+    role("console"): "console_note(text, text, text, text, jsonb)",
+    role("score"): "score_note(text, text, integer, text, jsonb, bigint)",
+}
+"""Functions of the schema that lines share, by which the console enters what is done about its people, and score what
+it scored and exported."""
 MOST_RELATED = 10
 """Claims that are told of one entity."""
 CALLS: Mapping[str, tuple[str, ...]] = {
@@ -189,7 +193,7 @@ def disclose(database: Database, contract: Contract) -> None:
 def admit(database: Database, line: str) -> None:
     """Let each role call what it may of a line's functions and of those that lines share, if there is such a role."""
     calls = [(who, f'"{line}".{call}') for who, named in CALLS.items() for call in named]
-    calls += [(role("console"), f"claimsight.{call}") for call in SHARED_CALLS]
+    calls += [(who, f"claimsight.{call}") for who, call in SHARED_CALLS.items()]
     lacking = database.rows(
         "SELECT rolname, call FROM unnest(%s::text[], %s::text[]) AS wanted (who, call) JOIN pg_roles ON rolname = who "
         "WHERE NOT (has_function_privilege(rolname, call, 'EXECUTE') AND has_schema_privilege(rolname, %s, 'USAGE'))",
@@ -211,7 +215,7 @@ def log_scoring(job: Job, version: int) -> None:
 def log_access(job: Job, action: str, purpose: str, version: int | None, detail: dict[str, object]) -> None:
     """Append an entry to ``access_log``; the table itself says who and when."""
     job.database.rows(
-        "INSERT INTO access_log (line, action, model_version, purpose, detail, run_id) VALUES (%s, %s, %s, %s, %s, %s)",
+        "SELECT score_note(%s, %s, %s, %s, %s::jsonb, %s)",
         [job.contract.name, action, version, purpose, json.dumps(detail, default=str), job.run_id or None],
     )
 

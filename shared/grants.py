@@ -25,7 +25,7 @@ ERASE = "SELECT, DELETE"
 GRANTS: Mapping[str, Mapping[Worker, str]] = {
     "schema_versions": dict.fromkeys(WORKERS, READ),
     "job_runs": {**dict.fromkeys(STAGES, CHANGE), "console": READ},
-    "access_log": {"score": "INSERT"},
+    "access_log": {},  # functions alone write to it
     "people": {"console": CHANGE},
     "sessions": {"console": ALL},
     "api_keys": {"console": CHANGE},
@@ -74,32 +74,32 @@ def role(worker: Worker) -> str:
     return f"claimsight_{worker}"
 
 
-def granted(table: str) -> Mapping[Worker, str]:
-    """Privileges on a table by who works with it; none on one that is not Claimsight's.
+def granted(table: str) -> Mapping[Worker, str] | None:
+    """Privileges on a table by who works with it; None where the table is not Claimsight's.
 
     >>> granted("reference_agents"), granted("a team's own")
-    ({'etl': 'SELECT, INSERT, UPDATE, DELETE'}, {})
+    ({'etl': 'SELECT, INSERT, UPDATE, DELETE'}, None)
     """
-    return GRANTS.get("reference_*" if table.startswith("reference_") else table, {})
+    return GRANTS.get("reference_*" if table.startswith("reference_") else table)
 
 
 def wanted(tables: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
     """Role, table with its schema, and privilege, one of each at a time."""
     for schema, table in tables:
-        for worker, privileges in granted(table).items():
+        for worker, privileges in (granted(table) or {}).items():
             for privilege in privileges.split(", "):
                 yield role(worker), f'"{schema}"."{table}"', privilege
 
 
 def statements(tables: Iterable[tuple[str, str]]) -> Iterator[str]:
     """SQL that lets each do what it may with these tables, given as schema and name, and nothing else."""
-    tables = [(schema, table) for schema, table in tables if granted(table)]
+    ours = [(schema, table, found) for schema, table in tables if (found := granted(table)) is not None]
     everyone = ", ".join(map(role, WORKERS))
-    for schema in sorted({schema for schema, _ in tables}):
+    for schema in sorted({schema for schema, *_ in ours}):
         yield f'GRANT USAGE ON SCHEMA "{schema}" TO {everyone}'
         # etl alone draws numbers of its own, for files.
         yield f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA "{schema}" TO {role("etl")}'
-    for schema, table in tables:
+    for schema, table, found in ours:
         yield f'REVOKE ALL ON "{schema}"."{table}" FROM {everyone}'
-        for worker, privileges in granted(table).items():
+        for worker, privileges in found.items():
             yield f'GRANT {privileges} ON "{schema}"."{table}" TO {role(worker)}'

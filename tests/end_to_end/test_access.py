@@ -79,7 +79,10 @@ def test_each_step_is_logged(place: Place) -> None:
     assert place.log()[before:] == [(*entry, False), (*entry, True)]
 
 
-@pytest.mark.parametrize("purpose", ["NULL", "''", "'     '", "'...  !!! ???'", "'a b c'", "E'\\n\\t'"])
+@pytest.mark.parametrize(
+    "purpose",
+    [*("NULL", "''", "'     '", "'...  !!! ???'", "'a b c'", "E'\\n\\t'"), "repeat(chr(8203), 5)", "repeat(chr(1), 9)"],
+)
 def test_a_purpose_that_says_nothing(place: Place, purpose: str) -> None:
     """It is refused in one sentence, and nothing is logged."""
     before = len(place.log())

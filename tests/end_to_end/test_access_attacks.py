@@ -156,7 +156,7 @@ def test_names_that_shadow(place: Place) -> None:
 
 @pytest.mark.parametrize("login", STAGE_LOGINS.values())
 def test_a_stage_is_no_analyst(place: Place, login: str) -> None:
-    """No stage may call the functions, look at the log, or change it; score may add to it, under its own name only."""
+    """No stage may call the functions, look at the log, or write to it; score tells what it scored, under its name."""
     said = place.psql(
         login,
         "\\set VERBOSITY terse\nSELECT motor.ask('claim', 'c1', 'weekly review'); SELECT * FROM motor.worklist(1); "
@@ -168,12 +168,18 @@ def test_a_stage_is_no_analyst(place: Place, login: str) -> None:
     entries = len(place.log())
     forged = place.psql(
         login,
-        "INSERT INTO claimsight.access_log (at, who, line, action, purpose, xact) "
-        f"VALUES ('1999-01-01', '{ANNA}', 'motor', 'score', 'forged', '3');",
+        "\\set VERBOSITY terse\nINSERT INTO claimsight.access_log (at, who, line, action, purpose, xact) "
+        f"VALUES ('1999-01-01', '{ANNA}', 'motor', 'score', 'forged', '3'); "
+        "INSERT INTO claimsight.access_log (entry_id, line, action, purpose) OVERRIDING SYSTEM VALUE "
+        "SELECT 1 + count(*), 'motor', 'score', 'forged' FROM motor.predictions; "
+        "SELECT claimsight.score_note('motor', 'case_decided', 1, 'forged', '{}', 1);",
     )
+    refused = ["permission denied for table access_log"] * 2
     if login == "test_login_score":
-        assert "INSERT 0 1" in forged
-        assert place.log()[entries:] == [(login, "score", None, None, "forged", False)]
-        assert place.value("SELECT count(*) FROM claimsight.access_log WHERE at < now() - interval '1 day'") == 0
+        refused.append("score enters nothing but scores and exports")
+        place.psql(login, "SELECT claimsight.score_note('motor', 'score', 1, 'what it did', '{}', NULL);")
+        assert place.log()[entries:] == [(login, "score", None, 1, "what it did", False)]
     else:
-        assert "permission denied" in forged
+        refused.append("permission denied for function score_note")
+        assert len(place.log()) == entries
+    assert [line.partition("ERROR:  ")[2] for line in forged.splitlines()] == refused
