@@ -13,6 +13,9 @@ from shared.champion import check_fits
 from shared.errors import ConfigError, TransientError
 from shared.job import Job
 
+MOST_TOLD = 10
+"""Models that a message names, the newest first."""
+
 
 def override(job: Job, reason: str, actor: str, model: int | None) -> str:
     """Promote a model whatever its gates said; the entry holds who, why, and the gates with their verdicts.
@@ -50,8 +53,15 @@ def rollback(job: Job, reason: str, actor: str) -> str:
     """
     _refuse_the_past(job)
     line = succession(job)
+    if not line:
+        raise ConfigError("there is no champion yet")
     if not line[1:]:
-        raise ConfigError(f"there was no champion before model {line[0]}" if line else "there is no champion yet")
+        others = [version for version in _promotable(job) if version != line[0]]
+        way = "promote another with --override REASON --model N" if others else "load more, and train another"
+        raise ConfigError(
+            f"there was no champion before model {line[0]}, which scores until another is champion; "
+            f"{way}; {_newest(others, 'others judged')}"
+        )
     return _promote(job, line[-2], "rollback", reason or f"rolled back from model {line[-1]}", actor)
 
 
@@ -83,7 +93,7 @@ def _promote(job: Job, version: int, action: str, reason: str, actor: str) -> st
         [version, job.as_of],
     )
     if not found:
-        raise ConfigError(f"there is no model {version}")
+        raise ConfigError(f"there is no model {version}; {_newest(_promotable(job), 'models judged')}")
     judged = found[0]
     check_fits(judged.pop("artifact_uri"), judged.pop("files_sha256"), job.contract)
     if judged["threshold"] is None:
@@ -97,6 +107,26 @@ def _promote(job: Job, version: int, action: str, reason: str, actor: str) -> st
     except TransientError as error:  # it is done: whoever believed it failed would go back once more
         job.log("MLflow's aliases will follow with the next run of evaluate", reason=str(error))
     return f"model {version} is champion, in place of {'none' if standing is None else f'model {standing}'}"
+
+
+def _promotable(job: Job) -> list[int]:
+    """Models that were judged on any claims, so that they have a threshold to flag by; the newest first."""
+    found = job.database.rows(
+        "SELECT DISTINCT model_version AS version FROM model_history WHERE action = 'judged' "
+        "AND threshold IS NOT NULL AND as_of <= %s ORDER BY version DESC",
+        [job.as_of],
+    )
+    return [row["version"] for row in found]
+
+
+def _newest(versions: list[int], name: str) -> str:
+    """Name models.
+
+    >>> _newest([3, 1], "models judged"), _newest([], "models judged")
+    ('models judged, the newest first: 3, 1', 'models judged: none')
+    """
+    told = ", ".join(map(str, versions[:MOST_TOLD]))
+    return f"{name}, the newest first: {told}" if versions else f"{name}: none"
 
 
 def _day(value: str) -> date:

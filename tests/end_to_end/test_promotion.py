@@ -149,7 +149,9 @@ def test_what_cannot_be_overridden(place: Line) -> None:
     }
     with pytest.raises(ConfigError, match="champion already"):
         place.call(override, "so", "Ada", standing)
-    with pytest.raises(ConfigError, match="there is no model 99"):
+    with pytest.raises(
+        ConfigError, match=rf"there is no model 99; models judged, the newest first: {waiting}, {first}$"
+    ):
         place.call(override, "so", "Ada", 99)
     assert {action for _, action, _ in place.live()} == {"judged"}
     assert first != waiting
@@ -167,7 +169,8 @@ def test_rolling_back_goes_further_each_time_and_forth_by_override(place: Line) 
     assert place.evaluate(now) == "no challenger to judge; nothing to do"
     assert place.aliases() == {"champion": two, "previous_champion": one}
     place.call(rollback, "worse still", "Ada", as_of=now)
-    with pytest.raises(ConfigError, match=f"no champion before model {one}"):
+    way = rf"with --override REASON --model N; others judged, the newest first: {three}, {two}$"
+    with pytest.raises(ConfigError, match=rf"no champion before model {one}, .*{way}"):
         place.call(rollback, "", "Ada", as_of=now)
     place.call(override, "it was the data", "Bob", three, as_of=now)
     assert place.live()[3:] == [(two, "rollback", "Ada"), (one, "rollback", "Ada"), (three, "override", "Bob")]
