@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from jobs.train.check import check
+from jobs.train.clock import all_after_the_clock
 from jobs.train.engine import LOCAL, engine_of, engine_option
 from jobs.train.snapshot import (
-    all_after_the_clock,
     book,
     identity,
     labelled_times,
@@ -26,9 +26,7 @@ def work(job: Job, engine: str = LOCAL) -> str:
     reason = reason_to_train(job)
     if reason is None:
         return "nothing new to learn; the last model stands"
-    if later := all_after_the_clock(job):
-        return f"no model: {later}"
-    return _search(job, reason, engine) if job.contract.labelled else _rank(job, reason)
+    return all_after_the_clock(job) or (_search(job, reason, engine) if job.contract.labelled else _rank(job, reason))
 
 
 def _search(job: Job, reason: str, engine: str) -> str:
