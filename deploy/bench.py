@@ -5,7 +5,6 @@ Each prints its table and writes ``.claimsight/bench/<name>.json``. A goal that 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -19,6 +18,7 @@ from rich.table import Table
 
 from deploy.benchmarks import console, drift, etl, images, score, train
 from deploy.benchmarks.figure import Figure, MissingPartError
+from shared.arguments import Parser
 
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "console": console.measure,
@@ -33,7 +33,7 @@ FOLDER = Path(".claimsight/bench")
 
 def main() -> None:
     """Run what the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.bench", description="Run benchmarks.")
+    parser = Parser(prog="python -m deploy.bench", description="Run benchmarks.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(BENCHMARKS)}; all by default")
     asked = parser.parse_args().names
     names = asked or list(BENCHMARKS)

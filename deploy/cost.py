@@ -6,7 +6,6 @@ Sizes and numbers are the templates', prices those of ``prices.toml``, run times
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tomllib
@@ -21,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.template import load, settings
+from shared.arguments import Parser
 from shared.billing import PRICES, an_hour, billed
 from shared.choreography import RULES, Stage
 from shared.sizes import CONSOLE, SIZES
@@ -236,7 +236,7 @@ def measured(summary: Path) -> dict[Stage, float]:
 
 def main() -> None:
     """Print the estimate."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.cost", description="Estimate the bill of a month.")
+    parser = Parser(prog="python -m deploy.cost", description="Estimate the bill of a month.")
     parser.add_argument("--environment", default="dev", choices=("dev", "staging", "prod"))
     parser.add_argument("--region", default="us-east-1")
     asked = parser.parse_args()

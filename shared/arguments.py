@@ -6,13 +6,22 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from shared.choreography import Stage
+from shared.errors import ExitCode
 from shared.shard import COUNTS, DIVIDED, WHOLE, Shard
 
 if TYPE_CHECKING:
     from shared.job import Job
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads a command line; one that is wrong ends the process with 2 and one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and end."""
+        self.exit(int(ExitCode.USAGE), f"{self.prog}: {message}; see --help\n")
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,7 @@ def asked(stage: Stage, purpose: str, options: Iterable[Option], arguments: Sequ
         In place of the process's own.
     """
     options = tuple(options)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"python -m jobs.{stage}",
         description=purpose,
         epilog="Settings come from the environment; .env.example lists them. The exit codes stand in the README.",

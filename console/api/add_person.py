@@ -19,6 +19,7 @@ from console.api.people import ROLES
 from console.api.sessions import end_all
 from console.api.settings import from_environment
 from console.api.store import Store, fetch
+from shared.arguments import Parser
 from shared.contract import load
 from shared.errors import ClaimsightError, ConfigError, ExitCode
 
@@ -54,7 +55,7 @@ async def _add(given: argparse.Namespace, password: str) -> None:
 
 def main() -> int:
     """Run from the command line."""
-    parser = argparse.ArgumentParser(prog="python -m console.api.add_person", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m console.api.add_person", description=__doc__.splitlines()[0])
     parser.add_argument("login")
     parser.add_argument("name")
     parser.add_argument("roles", nargs="+", choices=ROLES, metavar="role", help=", ".join(ROLES))

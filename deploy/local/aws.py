@@ -10,7 +10,6 @@ It listens on loopback and on Docker's bridge. What it is no evidence of stands 
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
@@ -35,6 +34,7 @@ from requests.exceptions import RequestException
 
 from deploy.rollout import verbs
 from deploy.rollout.account import Account, RolloutError
+from shared.arguments import Parser
 from shared.choreography import STAGES, Stage
 from shared.errors import ClaimsightError, ConfigError, TransientError
 
@@ -258,7 +258,7 @@ def _command(process: int) -> str:
 
 def main() -> None:
     """Bring it up, or take it down, as the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.local.aws", description=__doc__)
+    parser = Parser(prog="python -m deploy.local.aws", description=__doc__)
     parser.add_argument("verb", choices=["up", "down"])
     parser.add_argument("--lines", default="demo", help="lines of business, comma-separated; default: demo")
     arguments = parser.parse_args()

@@ -6,7 +6,6 @@ the console on AWS. The first user may see and do everything; the password stand
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ from psycopg.conninfo import make_conninfo
 
 from deploy.local import embedded
 from deploy.local.run import DEMO, HOME
+from shared.arguments import Parser
 from shared.bootstrap import login
 from shared.contract import Contract, load
 from shared.database import Database
@@ -35,7 +35,7 @@ FIRST = ("first", "First user", "investigator", "data_scientist", "auditor", "ad
 
 def main() -> int:
     """Run from the command line; see ``--help``."""
-    parser = argparse.ArgumentParser(prog="make console", description=__doc__.splitlines()[0])
+    parser = Parser(prog="make console", description=__doc__.splitlines()[0])
     parser.add_argument("--contract", type=Path, default=DEMO, help="contract of the claims (default: the demo book's)")
     parser.add_argument("--port", type=int, default=PORT, help="port on loopback (default: %(default)s)")
     given = parser.parse_args()

@@ -33,6 +33,7 @@ from deploy.local.processes import processes
 from deploy.local.report.write import write_report
 from deploy.local.summary import collect, next_commands, show
 from shared import choreography, events
+from shared.arguments import Parser
 from shared.contract import Contract, load
 from shared.database import Database
 from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode, TransientError
@@ -130,7 +131,7 @@ def tracking_uri(home: Path) -> str:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="make run", description=__doc__.splitlines()[0])
+    parser = Parser(prog="make run", description=__doc__.splitlines()[0])
     parser.add_argument("--docker", action="store_true", help="run the stages and Postgres in containers")
     parser.add_argument("--contract", type=Path, default=DEMO, help="contract of the claims (default: the demo book's)")
     parser.add_argument(
@@ -154,7 +155,10 @@ def _parse() -> argparse.Namespace:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("a moment is written as 2024-03-31 or 2024-03-31T12:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -6,7 +6,6 @@ asked.
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 from functools import cache
@@ -16,6 +15,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.arguments import Parser
 from shared.errors import ExitCode
 
 from . import verbs
@@ -41,7 +41,7 @@ VERBS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m deploy.rollout", description="Roll releases out.")
+    parser = Parser(prog="python -m deploy.rollout", description="Roll releases out.")
     parser.add_argument("verb", choices=VERBS, help="; ".join(f"{verb}: {purpose}" for verb, purpose in VERBS.items()))
     parser.add_argument("--env", required=True, choices=("dev", "staging", "prod"), help="which environment")
     parser.add_argument("--release", default="", metavar="ID", help="which release; the newest by default")

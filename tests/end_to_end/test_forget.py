@@ -108,4 +108,4 @@ def test_arguments(settings: dict[str, str]) -> None:
         process = start_etl(settings, *arguments)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 2
-        assert "usage:" in output
+        assert output.startswith("python -m jobs.etl: ") and output.endswith("; see --help\n")

@@ -227,6 +227,14 @@ def test_missing_file_is_refused_before_anything_starts(home: Path) -> None:
     )
 
 
+def test_a_clock_that_is_none_is_refused_in_one_line(home: Path) -> None:
+    """Arguments that are wrong end with 2 and one line that says how they are written."""
+    ended = run(home, "--as-of", "yesterday")
+    assert ended.returncode == 2
+    assert "a moment is written as 2024-03-31" in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
 def test_real_vehicle_claims(home: Path, real_claims: Path) -> None:
     """On two years of real vehicle claims a champion is promoted, which sees no column that names claims or dates.
 

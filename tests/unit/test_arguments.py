@@ -59,7 +59,9 @@ def test_options_get_their_value_and_details() -> None:
     ],
 )
 def test_wrong_arguments_end_with_2(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What does not go together ends with 2 and a sentence."""
+    """What does not go together ends with 2 and a sentence, in one line."""
     with pytest.raises(SystemExit, match="2"):
         asked("evaluate", "", OPTIONS, arguments)
-    assert says in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert says in said
+    assert said.count("\n") == 1

@@ -42,7 +42,7 @@ def test_what_is_no_shard(text: str, said: str, capsys: pytest.CaptureFixture[st
     """A command line that names no shard ends with 2 and one line that says what would be one."""
     with pytest.raises(SystemExit, match="2"):
         asked("score", "Score.", [], [f"--shard={text}"])
-    assert capsys.readouterr().err.splitlines()[-1] == f"python -m jobs.score: error: argument --shard: {said}"
+    assert capsys.readouterr().err.splitlines()[-1] == f"python -m jobs.score: argument --shard: {said}; see --help"
 
 
 def test_only_stages_that_are_divided_take_a_shard(capsys: pytest.CaptureFixture[str]) -> None:

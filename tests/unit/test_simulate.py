@@ -243,11 +243,9 @@ def test_wrong_arguments_are_refused(
     with pytest.raises(SystemExit) as refusal:
         main(["--out", str(tmp_path / "book"), *arguments])
     assert refusal.value.code == 2
-    usage, *rest = capsys.readouterr().err.split("error: ")
-    assert usage.startswith("usage:")
-    assert len(rest) == 1
-    assert message in rest[0]
-    assert rest[0].count("\n") == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
     assert not (tmp_path / "book").exists()
 
 

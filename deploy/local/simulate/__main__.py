@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from datetime import date
@@ -11,6 +10,7 @@ from pathlib import Path
 from deploy.local.simulate.book import DIRTY_SHARE
 from deploy.local.simulate.drift import KINDS
 from deploy.local.simulate.write import BookError, simulate
+from shared.arguments import Parser
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     SystemExit
         With 2, and one line on stderr, if the arguments are wrong.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m deploy.local.simulate",
         description="Generate a motor book as weekly drop files. No row describes a real person, policy or claim.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from jobs.etl.discover.draft import Draft, Table, draft
 from jobs.etl.discover.facts import Cells, facts_of
 from jobs.etl.discover.roles import ID_SHARE, Guess, Parts, guess_parts
 from jobs.etl.discover.sample import Sample, as_text, count_distinct, take
+from shared.arguments import Parser
 from shared.clean import clean_claims
 from shared.contract import Contract, load
 from shared.errors import ClaimsightError, ConfigError, DataError, ExitCode
@@ -53,7 +53,7 @@ class Proof:
 
 def main() -> NoReturn:
     """Discover what the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.etl", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="python -m jobs.etl", description=__doc__, allow_abbrev=False)
     parser.add_argument(
         "--discover", type=Path, metavar="FILE", required=True, help="claims: CSV, JSON lines or Parquet"
     )
