@@ -7,16 +7,7 @@ from functools import partial
 from jobs.train.check import check
 from jobs.train.clock import all_after_the_clock
 from jobs.train.engine import LOCAL, engine_of, engine_option
-from jobs.train.snapshot import (
-    book,
-    identity,
-    labelled_times,
-    learnt_already,
-    reason_to_train,
-    share_kept,
-    snapshot,
-    window,
-)
+from jobs.train.snapshot import book, identity, labelled_times, learnt_already, reason_to_train, share_kept, snapshot
 from shared.child import in_child
 from shared.job import Job, run
 
@@ -34,7 +25,6 @@ def _search(job: Job, reason: str, engine: str) -> str:
     from jobs.train import resume, windows
     from jobs.train.apply import register
     from jobs.train.search import SEED, search
-    from shared.peers import looked_at
 
     cut = windows.cut(labelled_times(job), job.contract, share_kept(job))
     if isinstance(cut, str):
@@ -49,8 +39,7 @@ def _search(job: Job, reason: str, engine: str) -> str:
     found = in_child(search, claims, job.contract, job.settings.threads, SEED, done, grown, heard=heard)
     if isinstance(found, str):
         return f"no model: {found}"
-    among = window(job, cut, looked_at(found.model.features, job.contract))
-    job.put_event("ModelTrained", model_version=(version := register(job, claims, among, cut, found)))
+    job.put_event("ModelTrained", model_version=(version := register(job, claims, cut, found)))
     return f"model {version} ({found.model.family}) registered as challenger, trained because: {reason}"
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from jobs.train.histogram import Histograms
 from jobs.train.package import package
 from jobs.train.search import Search
-from jobs.train.snapshot import identity, outcome_sources, outcomes_known
+from jobs.train.snapshot import identity, outcome_sources, outcomes_known, window
 from jobs.train.trials import Trial
 from jobs.train.windows import Windows
 from jobs.train.yardsticks import Yardstick
@@ -23,7 +23,7 @@ from shared.champion import ANOMALY
 from shared.job import Job
 from shared.metrics import OPTIMISTIC
 from shared.model import Model
-from shared.peers import PEERS, Peers, kind_of
+from shared.peers import PEERS, Peers, kind_of, looked_at
 from shared.profile import Profile
 
 if TYPE_CHECKING:
@@ -45,16 +45,9 @@ class _Fitted:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def register(job: Job, claims: pl.DataFrame, among: pl.DataFrame, cut: Windows, found: Search) -> int:
+def register(job: Job, claims: pl.DataFrame, cut: Windows, found: Search) -> int:
     """Register a search's model as challenger and return its version.
 
-    Parameters
-    ----------
-    claims, among : polars.DataFrame
-        What was learnt from, and the claims that tell what is usual.
-
-    Notes
-    -----
     Killed before its row stands in ``models``, a version in MLflow is left that nobody asks for, and the next run
     trains anew.
     """
@@ -96,6 +89,7 @@ def register(job: Job, claims: pl.DataFrame, among: pl.DataFrame, cut: Windows, 
             "claimsight.outcomes": json.dumps({row["source"]: row["claims"] for row in sources}, ensure_ascii=False),
         },
     )
+    among = window(job, cut, looked_at(found.model.features, job.contract))
     return _register(job, claims, among, cut, fitted)
 
 
@@ -111,6 +105,7 @@ def register_histograms(job: Job, claims: pl.DataFrame, found: Histograms) -> in
 
 
 def _register(job: Job, claims: pl.DataFrame, among: pl.DataFrame, cut: Windows, fitted: _Fitted) -> int:
+    """Register a model with what is usual ``among`` claims, whether or not it learnt from them."""
     from shared.registry import Registry, TrackedTrial
 
     settings = job.settings
