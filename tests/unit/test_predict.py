@@ -73,11 +73,11 @@ def test_same_claims_are_audited_whatever_stands_beside_them(model: Model, expla
     assert pl.concat(halves).equals(whole)
 
 
-@pytest.mark.parametrize(("threshold", "audited", "explained"), [(2.0, 0.0, 0), (0.0, 0.0, 200), (2.0, 1.0, 200)])
+@pytest.mark.parametrize(("threshold", "audited", "explained"), [(2.0, 0.0, 0), (0.0, 0.0, 400), (2.0, 1.0, 400)])
 def test_none_or_all_are_looked_at(
     model: Model, explainer: Explainer, threshold: float, audited: float, explained: int
 ) -> None:
-    """Nobody's reasons, or those of everybody whose claim it decides about, are no special case."""
+    """Nobody's reasons, or everybody's, are no special case."""
     assert predict(LATER, model, threshold, audited, explainer, 1)["reasons"].count() == explained
 
 
