@@ -12,7 +12,14 @@ from shared import storage
 from shared.contract import Contract
 from shared.database import Database
 from shared.job import Job
-from tests.factories import AS_OF, drop, job, settings
+from tests.factories import AS_OF, csv_text, drop, job, settings
+
+DECISION = {"claim": "c1", "verdict": "Y", "decided": "2024-03-01", "known": "2024-03-02", "by": "court"}
+
+
+def decisions(*rows: dict[str, str]) -> str:
+    """Write a file of outcomes; what a row does not say is that of `DECISION`."""
+    return csv_text([DECISION | row for row in rows], DECISION)
 
 
 class Etl:

@@ -11,14 +11,12 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import polars as pl
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
-from scipy.stats import binomtest, chi2_contingency
 
 from jobs.evaluate.ab import ab
 from jobs.evaluate.standing import override, rollback
@@ -28,7 +26,6 @@ from jobs.score.unscored import Done
 from shared.challenger import PROOF, contender
 from shared.champion import champion
 from shared.database import Database
-from shared.draws import AUDIT_DRAW, DRAWS, SPLIT_DRAW, arm_draw
 from shared.job import Job
 from tests import claims_factory
 from tests.factories import ROOT
@@ -384,26 +381,3 @@ def test_without_a_trial(place: Line) -> None:
         0,
         "no trial: the contract's challenger.share is 0, so model 2 decides about no claim",
     )
-
-
-def test_shares_are_those_of_the_contract(postgres: str) -> None:
-    """Of many claimants the share is drawn, the same each time, whatever the audit and the split have drawn."""
-    query = (
-        f"SELECT c.who, ({arm_draw('who')}) AS arm, ({AUDIT_DRAW}) AS audit, ({SPLIT_DRAW}) AS split FROM "
-        "(SELECT 'claim ' || n AS claim_id, CASE WHEN n % 10 > 0 THEN 'person ' || n / 2 END AS who "
-        "FROM generate_series(1, 60000) n) c"
-    )
-    with psycopg.connect(postgres) as connection:
-        drawn: list[Any] = connection.execute(query).fetchall()  # type: ignore[arg-type]
-    frame = pl.DataFrame(drawn, schema=["who", "arm", "audit", "split"], orient="row")
-    persons = frame.drop_nulls("who").group_by("who").agg(pl.col("arm").n_unique().alias("arms"), pl.col("arm").first())
-    assert persons["arms"].max() == 1
-    for share in (0.05, 0.2, 0.5):
-        units = pl.concat([persons["arm"], frame.filter(pl.col("who").is_null())["arm"]])
-        below = int((units < share * DRAWS).sum())
-        assert binomtest(below, len(units), share).pvalue > 0.001
-    of_claims = frame.filter(pl.col("who").is_null())
-    for other in ("audit", "split"):
-        table = of_claims.group_by(pl.col("arm") < 0.2 * DRAWS, pl.col(other) < 0.2 * DRAWS).len()
-        counts = table.sort("arm", other)["len"].to_numpy().reshape(2, 2)
-        assert chi2_contingency(counts).pvalue > 0.001

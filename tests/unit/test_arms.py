@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import polars as pl
+import psycopg
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binomtest, chi2_contingency
 
 from jobs.evaluate.arms import ALPHA, Tally, compare, evidence, further, interval
+from shared.draws import AUDIT_DRAW, DRAWS, SPLIT_DRAW, arm_draw
 
 LOOKS = 600
 RUNS = 4000
@@ -129,3 +134,26 @@ def test_figures_of_an_arm() -> None:
     assert math.isnan(Tally().precision)
     assert math.isnan(Tally().found_per_thousand)
     assert Tally().net(300.0) is None
+
+
+def test_shares_are_those_of_the_contract(postgres: str) -> None:
+    """Of many claimants the share is drawn, the same each time, whatever the audit and the split have drawn."""
+    query = (
+        f"SELECT c.who, ({arm_draw('who')}) AS arm, ({AUDIT_DRAW}) AS audit, ({SPLIT_DRAW}) AS split FROM "
+        "(SELECT 'claim ' || n AS claim_id, CASE WHEN n % 10 > 0 THEN 'person ' || n / 2 END AS who "
+        "FROM generate_series(1, 60000) n) c"
+    )
+    with psycopg.connect(postgres) as connection:
+        drawn: list[Any] = connection.execute(query).fetchall()  # type: ignore[arg-type]
+    frame = pl.DataFrame(drawn, schema=["who", "arm", "audit", "split"], orient="row")
+    persons = frame.drop_nulls("who").group_by("who").agg(pl.col("arm").n_unique().alias("arms"), pl.col("arm").first())
+    assert persons["arms"].max() == 1
+    for share in (0.05, 0.2, 0.5):
+        units = pl.concat([persons["arm"], frame.filter(pl.col("who").is_null())["arm"]])
+        below = int((units < share * DRAWS).sum())
+        assert binomtest(below, len(units), share).pvalue > 0.001
+    of_claims = frame.filter(pl.col("who").is_null())
+    for other in ("audit", "split"):
+        table = of_claims.group_by(pl.col("arm") < 0.2 * DRAWS, pl.col(other) < 0.2 * DRAWS).len()
+        counts = table.sort("arm", other)["len"].to_numpy().reshape(2, 2)
+        assert chi2_contingency(counts).pvalue > 0.001
