@@ -120,7 +120,7 @@ def load(folder: Path) -> Anomaly:
     ModelError
         It is not there, or of another format than this code writes.
     """
-    with read_model(folder, FORMAT) as (document, features):
+    with read_model(folder, [FORMAT]) as (document, features):
         found = Anomaly(features, Profile.of_document(document["histograms"]), tuple(map(float, document["scores"])))
         if [feature.name for feature in features] != [column.name for column in found.profile.columns]:
             raise ValueError("its histograms do not fit its features")

@@ -16,7 +16,9 @@ from shared.features import Feature, Floats, strings
 from shared.parts import Logistic, Part, Trees, Unusual
 from shared.stored import known_values, read_model
 
-FORMAT = 4
+FORMAT = 5
+READ = (4, FORMAT)
+"""Formats that this code reads: in 4 no logistic regression has linear terms."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,9 @@ def load(folder: Path) -> Model:
     Raises
     ------
     ModelError
-        It is not there, or of another format than this code writes.
+        It is not there, or of a format that this code does not read.
     """
-    with read_model(folder, FORMAT) as (document, features):
+    with read_model(folder, READ) as (document, features):
         parts = tuple(_part(folder, part, features) for part in document["parts"])
         if not parts:
             raise ValueError("it has no parts")

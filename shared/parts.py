@@ -33,9 +33,65 @@ on which trees take 1.6 times as long to grow."""
 _HASHED = pl.col(pl.String).hash()
 
 
+WINSORIZED = (0.001, 0.999)
+"""Quantiles between which a number's linear term is held, so that one huge amount cannot run away."""
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A number's linear term, in its logarithm: a bin is flat, however far its last values reach.
+
+    Attributes
+    ----------
+    feature : str
+    low, high : float
+        Between which the logarithm is held.
+    middle : float
+        The logarithm whose share is 0; that of an unknown number is 0, too.
+    slope : float
+        Log odds a unit of the logarithm.
+    """
+
+    feature: str
+    low: float
+    high: float
+    middle: float
+    slope: float
+
+    @classmethod
+    def of(cls, column: pl.Series) -> Self | None:
+        """Make one whose shares have mean 0 and deviation 1 over a feature's known values; None where all are alike."""
+        logs = _logarithms(column.drop_nulls())
+        if logs.size == 0:
+            return None
+        low, high = map(float, np.quantile(logs, WINSORIZED))
+        held = np.clip(logs, low, high)
+        spread = float(held.std())
+        return cls(column.name, low, high, float(held.mean()), 1 / spread) if low < high else None
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` wrote."""
+        numbers = {name: float(value) for name, value in document.items() if name != "feature"}
+        return cls(document["feature"], **numbers)
+
+    def shares(self, column: pl.Series) -> Floats:
+        """Share of each value in the log odds, of shape (n,)."""
+        # Not by np.clip and np.nan_to_num: of a single claim they cost twice as much.
+        shares = self.slope * (np.minimum(np.maximum(_logarithms(column), self.low), self.high) - self.middle)
+        shares[np.isnan(shares)] = 0.0
+        return shares
+
+
+def _logarithms(column: pl.Series) -> Floats:
+    """``sign(x) log(1 + |x|)``, NaN for null: also of what may be 0 or below, as days between dates may."""
+    numbers = column.to_numpy()
+    return np.asarray(np.copysign(np.log1p(np.abs(numbers)), numbers))
+
+
 @dataclass(frozen=True)
 class Logistic:
-    """Logistic regression on weights of evidence.
+    """Logistic regression on weights of evidence, and on numbers themselves where it has linear terms.
 
     Attributes
     ----------
@@ -45,22 +101,27 @@ class Logistic:
         Weight of each bin of each feature.
     coefficients : tuple of float
         One a feature.
+    linear : tuple of Linear
+        None, or one a number.
     """
 
     bins: tuple[Bins, ...]
     evidence: tuple[tuple[float, ...], ...]
     coefficients: tuple[float, ...]
     intercept: float
+    linear: tuple[Linear, ...] = ()
 
     def contributions(self, known: pl.DataFrame, _threads: int) -> Floats:
         """Share of each feature in the log odds, of shape (n, features)."""
-        columns = [
-            np.asarray(evidence)[bins.codes(known[name])] * coefficient
+        columns = {
+            name: np.asarray(evidence)[bins.codes(known[name])] * coefficient
             for name, bins, evidence, coefficient in zip(
                 known.columns, self.bins, self.evidence, self.coefficients, strict=True
             )
-        ]
-        return np.column_stack(columns)
+        }
+        for term in self.linear:
+            columns[term.feature] += term.shares(known[term.feature])
+        return np.column_stack(list(columns.values()))
 
     def margin(self, known: pl.DataFrame, threads: int) -> Floats:
         """Log odds of fraud, of shape (n,)."""
@@ -78,7 +139,10 @@ class Logistic:
         coefficients = tuple(map(float, document["coefficients"]))
         if not len(features) == len(bins) == len(coefficients) or [b.size for b in bins] != list(map(len, evidence)):
             raise ValueError("its tables do not fit its features")
-        return cls(bins, evidence, coefficients, float(document["intercept"]))
+        linear = tuple(map(Linear.of_document, document.get("linear", ())))
+        if not {term.feature for term in linear} <= {feature.name for feature in features if feature.kind == "number"}:
+            raise ValueError("its linear terms do not fit its features")
+        return cls(bins, evidence, coefficients, float(document["intercept"]), linear)
 
 
 @dataclass(frozen=True)

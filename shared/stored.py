@@ -29,12 +29,13 @@ def known_values(claims: pl.DataFrame, features: Sequence[Feature]) -> pl.DataFr
 
 
 @contextmanager
-def read_model(folder: Path, form: int) -> Iterator[tuple[dict[str, Any], tuple[Feature, ...]]]:
+def read_model(folder: Path, forms: Sequence[int]) -> Iterator[tuple[dict[str, Any], tuple[Feature, ...]]]:
     """Read ``model.json`` and its features; what goes wrong with the document within the block is a ModelError."""
     try:
         document = json.loads((folder / "model.json").read_text())
-        if document["format"] != form:
-            raise ModelError(f"model {folder}: format {document['format']}, this code reads {form}; train a new one")
+        if document["format"] not in forms:
+            read = " and ".join(map(str, forms))
+            raise ModelError(f"model {folder}: format {document['format']}, this code reads {read}; train a new one")
         features = tuple(map(Feature.of_document, document["features"]))
         if not features:
             raise ValueError("it has no features")

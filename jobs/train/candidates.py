@@ -52,18 +52,22 @@ _BAGGED = {
 _FOREST = _BAGGED | {"max_depth": 8, "colsample_bynode": 0.3, "min_child_weight": 2.0}
 
 CANDIDATES: tuple[Candidate, ...] = (
-    Candidate("logistic", logistic={"C": 0.1}),
-    Candidate("logistic", logistic={"C": 1.0}),
+    Candidate("logistic", logistic={"C": 0.1, "linear": 0}),
+    Candidate("logistic", logistic={"C": 1.0, "linear": 0}),
     Candidate("boosted_trees", trees=_TIGHT),
     Candidate("boosted_trees", trees=_LOOSE),
     Candidate("random_forest", trees=_FOREST),
-    Candidate("blend", logistic={"C": 0.1}, trees=_LOOSE),
+    Candidate("blend", logistic={"C": 0.1, "linear": 0}, trees=_LOOSE),
     Candidate("anomaly_score", anomaly={}),
+    Candidate("logistic", logistic={"C": 0.1, "linear": 1}),
 )
 """Tried first: a search of few trials has then met every family, and a longer one knows where to look."""
 
 _Space = Mapping[str, tuple[Scale, float, float]]
-_LOGISTIC: _Space = {"logistic.C": ("log", 0.001, 10.0)}
+_LOGISTIC: _Space = {
+    "logistic.C": ("log", 0.001, 10.0),
+    "logistic.linear": ("whole", 0, 1),  # whether it looks at numbers themselves, too, beside their bins
+}
 _TREES: _Space = {
     "trees.max_depth": ("whole", 2, 6),
     "trees.rounds": ("whole", 50, 400),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from shared.anomaly import Anomaly
 from shared.distances import chi_square
 from shared.features import Bins, Feature, Floats, weights_of_evidence
 from shared.model import Model
-from shared.parts import Logistic, Part, Trees, Unusual, laid_out
+from shared.parts import Linear, Logistic, Part, Trees, Unusual, laid_out
 
 if TYPE_CHECKING:
     import xgboost
@@ -100,13 +101,25 @@ class Fitter:
         from sklearn.linear_model import LogisticRegression
 
         bins, evidence, columns = self._weighed
-        fitted = LogisticRegression(C=settings["C"], max_iter=1000).fit(columns, self._y)
+        terms = self._linear if settings["linear"] else []
+        numbers = [term.shares(self._known[term.feature]) for term in terms]
+        fitted = LogisticRegression(C=settings["C"], max_iter=1000)
+        fitted.fit(np.column_stack([columns, *numbers]), self._y)
+        coefficients = fitted.coef_[0].tolist()
+        slopes = coefficients[len(bins) :]
         return Logistic(
             bins=tuple(bins),
             evidence=tuple(tuple(weights.tolist()) for weights in evidence),
-            coefficients=tuple(fitted.coef_[0].tolist()),
+            coefficients=tuple(coefficients[: len(bins)]),
             intercept=float(fitted.intercept_[0]),
+            linear=tuple(replace(term, slope=term.slope * slope) for term, slope in zip(terms, slopes, strict=True)),
         )
+
+    @cached_property
+    def _linear(self) -> list[Linear]:
+        """Standardized terms of the numbers, so that one penalty is just to all."""
+        made = (Linear.of(self._known[feature.name]) for feature in self._features if feature.kind == "number")
+        return [term for term in made if term is not None]
 
     @cached_property
     def _unusual(self) -> Unusual:

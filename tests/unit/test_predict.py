@@ -32,7 +32,7 @@ LATER = claims_factory.claims(400, seed=1).with_columns(
 def model() -> Model:
     y = CLAIMS["is_fraud"].to_numpy().astype(float)
     trees = {"max_depth": 3, "learning_rate": 0.3, "rounds": 10, "max_bin": 64}
-    candidate = Candidate("blend", logistic={"C": 0.1}, trees=trees)
+    candidate = Candidate("blend", logistic={"C": 0.1, "linear": 0}, trees=trees)
     return Fitter(FEATURES, values(CLAIMS, FEATURES), y, 1, 0).fit(candidate)
 
 

@@ -41,7 +41,7 @@ def blend() -> Model:
     """A blend of a logistic regression and trees, calibrated."""
     y = CLAIMS["is_fraud"].to_numpy().astype(float)
     trees = {"max_depth": 3, "learning_rate": 0.3, "rounds": 10, "max_bin": 64}
-    fitted = Fitter(FEATURES, KNOWN, y, 1, 0).fit(Candidate("blend", logistic={"C": 0.1}, trees=trees))
+    fitted = Fitter(FEATURES, KNOWN, y, 1, 0).fit(Candidate("blend", logistic={"C": 0.1, "linear": 1}, trees=trees))
     return replace(fitted, calibration=Calibration(0.7, -0.3))
 
 
@@ -51,7 +51,7 @@ def explained(explainer: Explainer, claims: pl.DataFrame, known: pl.DataFrame, s
 
 
 def test_contributions_are_exact(blend: Model) -> None:
-    """Of a calibrated blend, each is the slope times the mean of XGBoost's own and of coefficient times evidence."""
+    """Of a calibrated blend, each is the slope times the mean of XGBoost's own and the logistic regression's."""
     logistic = next(part for part in blend.parts if isinstance(part, Logistic))
     trees = next(part for part in blend.parts if isinstance(part, Trees))
     by_hand = np.column_stack(
@@ -62,6 +62,11 @@ def test_contributions_are_exact(blend: Model) -> None:
             )
         ]
     )
+    for term in logistic.linear:
+        numbers = KNOWN[term.feature].to_numpy()
+        held = np.clip(np.sign(numbers) * np.log1p(np.abs(numbers)), term.low, term.high)
+        place = KNOWN.columns.index(term.feature)
+        by_hand[:, place] += np.where(np.isnan(numbers), 0.0, term.slope * (held - term.middle))
     booster = xgboost.Booster(model_file=bytearray(trees.booster_json.encode()))
     rows = xgboost.DMatrix(laid_out(KNOWN, trees.levels))
     by_xgboost = booster.predict(rows, pred_contribs=True)

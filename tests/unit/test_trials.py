@@ -17,7 +17,7 @@ from tests import claims_factory
 
 SMALL = {"max_depth": 2, "learning_rate": 0.2, "subsample": 0.7, "colsample_bytree": 0.5, "scale_pos_weight": 1.0}
 FIRST = (
-    Candidate("logistic", logistic={"C": 0.1}),
+    Candidate("logistic", logistic={"C": 0.1, "linear": 0}),
     Candidate("boosted_trees", trees=SMALL | {"rounds": 50, "reg_lambda": 3.0, "min_child_weight": 1.0}),
     Candidate("anomaly_score", anomaly={}),
 )
