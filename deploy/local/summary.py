@@ -256,7 +256,7 @@ def _champion(database: Database, contract: Contract, entry: dict[str, Any]) -> 
 
 def _refused(database: Database, contract: Contract, entry: dict[str, Any]) -> dict[str, Any] | None:
     version = entry["model_version"]
-    trained = database.rows("SELECT artifact_uri FROM models WHERE model_version = %s", [version])[0]
+    trained = database.rows("SELECT artifact_uri, files_sha256 FROM models WHERE model_version = %s", [version])[0]
     told = training(trained, contract)
     return told and {"model_version": version, **_findings(told["findings"], contract)}
 

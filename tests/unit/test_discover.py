@@ -355,7 +355,7 @@ def test_name_from_the_file(tmp_path: Path, file: str, name: str) -> None:
         (["--discover", "nowhere.csv"], 78, "not there"),
         (["--discover", "."], 78, "a folder"),
         (["--discover", "empty.csv"], 65, "empty"),
-        (["--discover"], 2, "usage"),
+        (["--discover"], 2, "see --help"),
     ],
 )
 def test_command_line(tmp_path: Path, arguments: list[str], code: int, said: str) -> None:
