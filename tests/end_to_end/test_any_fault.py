@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -163,6 +164,7 @@ class Case:
         process = start_etl(self.environment)
         if card.when == "any":
             time.sleep(self.draw.uniform(0.05, 1.5))
+            _freeze(process)
         while card.when != "any" and process.poll() is None and not self.relay.reached.wait(0.01):
             pass
         if process.poll() is not None:  # it had less to do than the moment would have it
@@ -173,27 +175,31 @@ class Case:
         match card.kind:
             case "kill" | "stop":
                 process.send_signal(signal.SIGKILL if card.kind == "kill" else signal.SIGTERM)
-                self.relay.release()
+                self._go_on(process)
                 ended = finish(process, STOP_SECONDS)
             case "restart":
                 self.world.crash()
-                self.relay.release()
+                self._go_on(process)
                 self.world.restart()
                 ended = finish(process)
             case "terminate" | "cut":
                 self.world.terminate("struck") if card.kind == "terminate" else self.relay.cut()
-                self.relay.release()
+                self._go_on(process)
                 ended = finish(process)
             case "disk":
                 assert self.world.disk is not None
                 with full(self.world.disk):
-                    self.relay.release()
+                    self._go_on(process)
                     ended = finish(process)
             case _:
                 time.sleep(1)
-                self.relay.release()
+                self._go_on(process)
                 ended = finish(process)
         self._told(SAYS[card.kind], phase, ended, code)
+
+    def _go_on(self, process: subprocess.Popen[str]) -> None:
+        self.relay.release()
+        process.send_signal(signal.SIGCONT)
 
     def _moment(self, card: Card) -> Moment:
         copies = [phase for phase in self.usual if phase.startswith("COPY")]
@@ -236,6 +242,13 @@ class Case:
                 "AND run_id = (SELECT max(run_id) FROM claimsight.job_runs)"
             )
             return 65 if refused.rowcount else 0
+
+
+def _freeze(process: subprocess.Popen[str]) -> None:
+    """Halt a process where it is, or find it ended: running on, it could end by itself before it is struck."""
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WSTOPPED | os.WNOWAIT)
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + CASES), ids="seed-{}".format)
