@@ -12,12 +12,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
+Float32s = NDArray[np.float32]
 
 UNSEEN, MISSING, FIRST_BIN = 0, 1, 2
 """Codes of a level that has none of its own, of none, and of the first level."""
 _SPREAD = 8
-"""Slots a level: so many that by some bits of their hashes a dozen levels have one each."""
-_BYTE = 8
+"""Slots a level at least."""
+_BITS = 12
+"""Bits of a hash up to which more slots are made, until each level has one of its own."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class LevelCodes:
 
     Attributes
     ----------
-    shift, mask : int
-        The bits of a hash that tell its slot.
+    shift : int
+        How many bits of a hash are below those that tell its slot.
     hashes, codes : array of shape (slots,)
         Of the level in each slot; 0 and `UNSEEN` where there is none.
     others : LevelCodes, optional
@@ -37,9 +39,8 @@ class LevelCodes:
     """
 
     shift: np.uint64
-    mask: np.uint64
     hashes: Hashes
-    codes: NDArray[np.float32]
+    codes: Float32s
     others: LevelCodes | None
 
     @classmethod
@@ -50,23 +51,21 @@ class LevelCodes:
 
     @classmethod
     def _of(cls, hashes: Hashes, codes: NDArray[np.float32]) -> Self:
-        bits = int(_SPREAD * hashes.size - 1).bit_length()
-        mask = np.uint64((1 << bits) - 1)
-        shifts = [np.uint64(shift) for shift in range(0, 64 - bits, _BYTE)]
-        shift = max(shifts, key=lambda shift: np.unique((hashes >> shift) & mask).size)
-        slots, taken = np.unique((hashes >> shift) & mask, return_index=True)
+        least = int(_SPREAD * hashes.size - 1).bit_length()
+        widths = range(least, max(least, _BITS) + 1)
+        bits = max(widths, key=lambda bits: np.unique(hashes >> np.uint64(64 - bits)).size)  # of the best, the least
+        shift = np.uint64(64 - bits)
+        slots, taken = np.unique(hashes >> shift, return_index=True)
         table = np.zeros(1 << bits, np.uint64), np.zeros(1 << bits, np.float32)
         table[0][slots], table[1][slots] = hashes[taken], codes[taken]
         left = np.delete(hashes, taken), np.delete(codes, taken)
-        return cls(shift, mask, *table, cls._of(*left) if left[0].size else None)
+        return cls(shift, *table, cls._of(*left) if left[0].size else None)
 
-    def __call__(self, hashes: Hashes) -> NDArray[np.float32]:
-        """Give the codes of strings by their hashes, both of shape (n,)."""
-        slots = hashes >> self.shift
-        slots &= self.mask
-        places = slots.view(np.intp)
-        codes = self.codes.take(places, mode="clip")  # all are within; to clip costs less than to check
-        strange = self.hashes.take(places, mode="clip") != hashes
+    def __call__(self, hashes: Hashes, out: Float32s | None = None) -> Float32s:
+        """Give the codes of strings by their hashes, both of shape (n,); in `out`, if it is given."""
+        slots = (hashes >> self.shift).view(np.intp)
+        codes = self.codes.take(slots, out=out, mode="clip")  # all are within; to clip costs less than to check
+        strange = self.hashes.take(slots, mode="clip") != hashes
         if strange.any():
             codes[strange] = UNSEEN if self.others is None else self.others(hashes[strange])
         return codes

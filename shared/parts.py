@@ -280,11 +280,13 @@ def laid_out(known: pl.DataFrame, levels: Sequence[Sequence[str]]) -> NDArray[np
         hashing = part.lazy().select(_HASHED).collect(background=True)  # by others, while this thread does the numbers
         for column, place in zip(part.iter_columns(), laid, strict=True):
             if column.dtype != pl.String:
-                np.clip(column.to_numpy(), -_LARGEST, _LARGEST, out=place, casting="same_kind")
+                with np.errstate(over="ignore"):  # infinity is clipped next
+                    np.copyto(place, column.to_numpy(), casting="same_kind")
+                np.clip(place, -_LARGEST, _LARGEST, out=place)
                 if column.has_nulls():
                     np.copyto(place, UNKNOWN, where=np.isnan(place))
         hashed = hashing.fetch_blocking()
         for column, place, kept in zip(part.iter_columns(), laid, levels, strict=True):
             if column.dtype == pl.String:
-                place[:] = codes_by(tuple(kept))(hashed[column.name].to_numpy())
+                codes_by(tuple(kept))(hashed[column.name].to_numpy(), out=place)
     return columns.T
