@@ -237,6 +237,28 @@ def test_decisions(api: Api, line: Scored) -> None:
         assert system.post("/v1/decisions", json=body).status_code == status, body
 
 
+def test_decisions_of_a_late_file_are_new(api: Api, line: Scored) -> None:
+    """Who asks for what came since is told of a decision entered since, though it was known long before."""
+    system = api.system("decisions")
+
+    def told(since: str) -> set[int]:
+        params = {"since": since, "limit": 1000}
+        return {row["decision_id"] for row in system.get("/v1/decisions", params=params).json()["decisions"]}
+
+    line.rows("UPDATE outcomes SET entered_at = '2025-03-01'")
+    line.rows("UPDATE job_runs SET started_at = '2025-02-01', ended_at = '2025-03-02' WHERE stage = 'etl'")
+    first = "outcome_id = (SELECT min(outcome_id) FROM outcomes)"
+    (late,) = line.rows(f"UPDATE outcomes SET entered_at = '2025-04-01' WHERE {first} RETURNING outcome_id, known_at")
+    assert late["known_at"].year < 2025
+    assert told("2025-03-31") == {late["outcome_id"]}
+    assert told("2025-04-01T00:00:59") == {late["outcome_id"]}  # it may have been seen a while after it was entered
+    assert told("2025-04-01T00:01:01") == set()
+    everything = {
+        row["outcome_id"] for row in line.rows("SELECT outcome_id FROM outcomes WHERE known_at <= '2025-01-01'")
+    }
+    assert told("2025-03-01T12:00:00") == everything  # etl was loading them then
+
+
 def test_a_release_is_checked(api: Api) -> None:
     """Claims that the batch scored come out the same by the way of single ones."""
     assert api.system("check").post("/v1/check").json() == {

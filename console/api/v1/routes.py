@@ -245,7 +245,10 @@ async def decisions(
     cursor: Cursor = None,
     limit: Limit = 100,
 ) -> dict[str, Any]:
-    """Of everyone: investigators, files and systems, told by `source`. Of one claim the latest counts."""
+    """Of everyone: investigators, files and systems, told by `source`. Of one claim the latest counts.
+
+    With `since`, those entered from then on, whatever date they bear; some from shortly before come again.
+    """
     (after,) = place_of(cursor, (int,))
     if after is not None and not 0 <= after < 1 << 63:
         raise ProblemError(422, "the cursor is none")
