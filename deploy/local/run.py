@@ -31,7 +31,7 @@ from deploy.local.drops import Plan
 from deploy.local.machine import Machine
 from deploy.local.processes import processes
 from deploy.local.report.write import write_report
-from deploy.local.summary import collect, next_commands, show
+from deploy.local.summary import collect, next_commands, rejected, show, told_of
 from shared import choreography, events
 from shared.arguments import Parser
 from shared.contract import Contract, load
@@ -207,7 +207,7 @@ def _run(arguments: argparse.Namespace, home: Path) -> int:
         with Database(machine.database_url, contract.name) as database:
             idle = not database.rows("SELECT 1 FROM job_runs WHERE started_at >= %s AND rows_in > 0", [started])
             if not is_demo and not database.rows("SELECT 1 FROM claims LIMIT 1"):
-                raise _without_claims(database, arguments)
+                raise _without_claims(database, arguments, plan.as_of)
             truth = home / "book" / "truth.csv" if is_demo else None
             summary = collect(database, contract, plan.as_of, truth)
             (home / "summaries").mkdir(exist_ok=True)
@@ -238,18 +238,11 @@ def _requeue(bench: Bench, contract: Contract, tried: Path, as_of: datetime) -> 
     last.write_text(contract.hash)
 
 
-def _without_claims(database: Database, arguments: argparse.Namespace) -> DataError:
-    refused = database.rows(
-        "SELECT uri, reason, quarantined FROM ingest_files WHERE kind = 'claims' AND status = 'rejected' "
-        "ORDER BY file_id"
-    )
+def _without_claims(database: Database, arguments: argparse.Namespace, as_of: datetime) -> DataError:
+    refused = [file for file in rejected(database, as_of) if file["kind"] == "claims"]
     if not refused:
         return DataError(f"{arguments.data or 'the drop'}: no claim in it; give a file with rows")
-    told = []
-    for file in refused:
-        kept = f"its {file['quarantined']:,} rows wait in quarantine; " if file["quarantined"] else ""
-        told.append(f"{file['uri']}: {file['reason']}; {kept}mend it or {arguments.contract}, and run this again")
-    return DataError(*told)
+    return DataError(*(told_of(file, arguments.contract) for file in refused))
 
 
 def _replay(bench: Bench, plan: Plan, console: Console) -> None:

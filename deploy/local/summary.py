@@ -68,6 +68,7 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
         "as_of": as_of.isoformat(),
         "split": split,
         "caveat": OPTIMISTIC if split == "random" else None,
+        "rejected": rejected(database, as_of),
         "stages": {stage: _stage(database, contract.name, stage) for stage in STAGES},
         "champion": champion,
         "refused": None if champion or not refused else _refused(database, contract, refused[-1]),
@@ -81,11 +82,26 @@ def collect(database: Database, contract: Contract, as_of: datetime, truth: Path
     }
 
 
+def rejected(database: Database, as_of: datetime) -> list[dict[str, Any]]:
+    """Files with rows that were rejected and neither mended nor let in since: what they are, why, and rows kept."""
+    return database.rows(
+        "SELECT uri, kind, reason, quarantined FROM ingest_files "
+        "WHERE status = 'rejected' AND kind <> 'photos' AND loaded_at <= %s ORDER BY file_id",
+        [as_of],
+    )
+
+
+def told_of(file: dict[str, Any], contract: str) -> str:
+    """What a rejected file is told with: why, what became of its rows, and what to do."""
+    kept = f"its {file['quarantined']:,} rows wait in quarantine; " if file["quarantined"] else ""
+    return f"{file['uri']}: {file['reason']}; {kept}mend it or {contract}, and run this again"
+
+
 def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
     """Print the summary for a person."""
     stopped = summary["stopped"]
     if idle and not stopped:
-        console.print("[bold]Nothing to do:[/] every file is loaded, every claim scored. As it stands:")
+        console.print("[bold]Nothing to do:[/] nothing is new since the last run. As it stands:")
     console.print(f"[bold]{summary['contract']}[/], as of {summary['as_of'][:10]}", highlight=False)
     stages = Table("stage")
     for heading in ("rows in", "rows out", "quarantined", "runs", "seconds", "worst exit"):
@@ -94,6 +110,10 @@ def show(console: Console, summary: dict[str, Any], *, idle: bool) -> None:
         counts = (f"{stage[key]:,}" for key in ("rows_in", "rows_out", "quarantined", "runs"))
         stages.add_row(name, *counts, f"{stage['seconds']:.1f}", str(stage["exit_code"]))
     console.print(stages)
+    for file in summary["rejected"][:MOST_TOLD]:
+        console.print(f"[bold red]Rejected[/]: {escape(told_of(file, 'the contract'))}", highlight=False)
+    if more := summary["rejected"][MOST_TOLD:]:
+        console.print(f"[bold red]Rejected[/]: {len(more):,} more; the report has them all", highlight=False)
     champion = summary["champion"]
     if champion is None:
         console.print(f"[bold]No champion[/]: {escape(summary['no_champion_because'])}")

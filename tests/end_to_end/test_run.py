@@ -217,6 +217,29 @@ def test_a_mended_contract_lets_a_refused_file_in(home: Path) -> None:
     assert (found["rows_in"], found["rows_out"]) == (60, 30)  # each row was tried twice
 
 
+def test_a_file_rejected_beside_a_loaded_one_is_told_each_time(home: Path) -> None:
+    """Until it is mended, whoever looks at the terminal alone knows that not all is in."""
+    contract, files = home / "motor.toml", home / "files" / "claims"
+    contract.write_text(MOTOR)
+    files.mkdir(parents=True)
+    (files / "good.csv").write_text(csv_text(claims(30)))
+    (files / "bad.csv").write_text(csv_text(claims(20, peril="fire")))
+    refused = run(home, "--contract", str(contract), "--data", str(files.parent))
+    assert refused.returncode == 65 and "bad.csv: 20 of 20 rows break the contract" in refused.stderr
+    for _ in range(2):
+        ended = run(home, "--contract", str(contract), "--data", str(files.parent))
+        assert ended.returncode == 0, ended.stderr
+        told = " ".join(ended.stdout.split())
+        assert "Rejected: " in told and "bad.csv: " in told
+        assert "its 20 rows wait in quarantine; mend it or the contract, and run this again" in told
+        (rejected,) = summary(home)["rejected"]
+        assert (rejected["kind"], rejected["quarantined"]) == ("claims", 20)
+    (files / "bad.csv").write_text(csv_text([claim | {"claim": f"m{claim['claim']}"} for claim in claims(20)]))
+    mended = run(home, "--contract", str(contract), "--data", str(files.parent))
+    assert "Rejected: " not in mended.stdout
+    assert summary(home)["rejected"] == []
+
+
 def test_missing_file_is_refused_before_anything_starts(home: Path) -> None:
     """A file that is not there ends with 65 and one line."""
     ended = run(home, "--contract", str(ROOT / "contracts" / "vehicle.toml"), "--data", "nowhere.csv")

@@ -37,6 +37,7 @@ SUMMARY: dict[str, Any] = {
     "as_of": "2026-01-01T00:00:00+00:00",
     "split": "time",
     "caveat": None,
+    "rejected": [{"uri": "vehicle/claims/1.csv", "kind": "claims", "reason": "it is empty", "quarantined": 0}],
     "stages": dict.fromkeys(STAGES, STAGE),
     "champion": {
         "model_version": 1,
