@@ -109,7 +109,7 @@ def _of_claims(state: Watch, window: Window, *, newest_one: bool) -> list[Measur
     measures = of_broken(measures, _broken(state, columns, current))
     counts = {week.place: week.claims for week in state.span.weeks}
     if job.contract.roles.event_time:
-        measures.append(quality.volume(state.usual, [counts.get(place, 0) for place in weeks]))
+        measures.append(quality.volume(state.span.usual, [counts.get(place, 0) for place in weeks]))
     measures.append(quality.repeated(state.repeated(), state.repeated(weeks)))
     if newest_one:
         limits = job.contract.file.reject_limit, job.contract.drift.min_claims
@@ -142,11 +142,11 @@ def _faults(state: Watch) -> list[Measure]:
     job = state.job
     weeks = newest(state.span.later, job.contract.drift.min_claims)
     faults = []
-    if weeks and state.usual:
+    if weeks and state.span.usual:
         columns = state.columns(weeks)
         faults += _broken(state, columns, state.summed_up(columns, weeks))
     if job.contract.roles.event_time:  # else a claim's week is that of its file
-        faults += quality.hardly_any(state.usual, state.last_week)
+        faults += quality.hardly_any(state.span.usual, state.last_week)
     told = quality.sources(reference.sources(job), job.contract.file.reject_limit, job.contract.drift.min_claims)
     return faults + [measure for measure in told if measure.verdict == "stop"]
 

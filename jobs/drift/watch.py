@@ -52,11 +52,6 @@ class Watch:
         return windows(self.found.train_end, self.span.later, self.span.latest, self.length)
 
     @property
-    def usual(self) -> list[int]:
-        """Claims of each week learnt from."""
-        return [week.claims for week in self.span.learnt]
-
-    @property
     def last_week(self) -> int:
         """Claims of the last week that is over, since training or its own."""
         over = max(0, int((self.span.latest - self.found.train_end) / WEEK))

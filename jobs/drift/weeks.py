@@ -56,6 +56,12 @@ class Span:
         """Those since."""
         return [week for week in self.weeks if week.place > 0]
 
+    @property
+    def usual(self) -> list[int]:
+        """Claims of each week learnt from, of weeks without any, too: most are, where claims bear firsts of months."""
+        claims = {week.place: week.claims for week in self.learnt}
+        return [claims.get(place, 0) for place in range(min(claims, default=1), 1)]
+
 
 def span(job: Job, found: Champion) -> Span:
     """Look up which weeks there are, as the clock's moment sees them."""

@@ -34,6 +34,8 @@ know is either less pure or less rare."""
 TIME_BOUND_ENTROPY = 0.15
 TIME_BINS = 12
 TIME_BLOCK = 50
+WEEKS_APART = 28
+"""Days of a stretch in which weekdays have to come again: of dates that are firsts of a month, no two are in one."""
 TIME_SHUFFLES = 3
 TIME_SHUFFLES_MORE = 100
 TIME_Z = 5.0
@@ -114,6 +116,7 @@ def time_bound(
     What they say of fraud in the past is the past's own level of fraud, which does not come again; on shuffled rows
     they look good. As a book begins no amount is usual yet; so amounts against the usual, which vary all the same later
     on, are looked at in the later half of the claims alone. A count that is full from then on tells of the begin alone.
+    The day tells each weekday, which comes again; so it is looked at by four weeks.
 
     Parameters
     ----------
@@ -129,18 +132,20 @@ def time_bound(
     """
     random = np.random.default_rng(seed)
     half, usual = days.size // 2, usual_amount(contract)
-    clocks, later = _clocks(days), _clocks(days[half:])
+    clocks, later, weeks = _clocks(days), _clocks(days[half:]), [((days - days.min(initial=0)) // WEEKS_APART)]
     findings = list[Finding]()
     for feature in features:
-        if feature.recurs or barred(feature, findings):
+        if barred(feature, findings):
             continue
         relative = usual in feature.sources
         column = known[feature.name][half if relative else 0 :]
         codes = Bins.of(feature, column, TIME_BINS).codes(column)
-        explained = max(_explained(codes, clock, random) for clock in (later if relative else clocks))
+        by = weeks if feature.recurs else later if relative else clocks
+        explained = max(_explained(codes, clock, random) for clock in by)
         if explained >= TIME_BOUND_ENTROPY:
             evidence = f"tells the date: it explains {explained:.0%} of what the column says"
-            findings.append(Finding(_to_blame(feature, contract), "time", evidence))
+            blamed = feature.name if feature.recurs else _to_blame(feature, contract)
+            findings.append(Finding(blamed, "time", evidence))
     return findings
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from jobs.train.folds import Fold, forward_folds
 from jobs.train.leaks import Finding, barred, suspected_leaks, time_bound
-from shared.features import Feature, Floats, features_of, values
+from shared.features import WEEKDAYS, Feature, Floats, features_of, values
 from shared.past import past_of, usual_amount
 from tests import claims_factory
 
@@ -181,6 +181,22 @@ def test_column_that_does_not_is_left(n: int, seed: int) -> None:
     }
     kinds = {name: CATEGORY if pl.Series(column).dtype == pl.String else NUMBER for name, column in plain.items()}
     assert [name for name, column in plain.items() if tied(kinds[name], pl.Series("x", column), day)] == []
+
+
+@pytest.mark.parametrize("n", [60, 300, 5000])
+@pytest.mark.parametrize("seed", range(3))
+def test_weekdays_of_months_firsts_tell_the_month(n: int, seed: int) -> None:
+    """Of dates by the day, and of claims that come on five days a week, weekdays come again; those of firsts do not."""
+    feature, day = Feature("weekday of x", ("x",), "category", WEEKDAYS), days(n, seed)
+
+    def told(day: np.ndarray) -> bool:
+        weekdays = pl.Series("weekday of x", [WEEKDAYS[place] for place in (day + 3) % 7])
+        return bool(time_bound([feature], weekdays.to_frame(), day, claims_factory.contract(), 0))
+
+    assert not told(day)
+    assert not told(day[(day + 3) % 7 < 5])
+    assert not told(day // 7 * 7)
+    assert told(pl.Series(day).cast(pl.Date).dt.month_start().to_physical().to_numpy())
 
 
 def past_tied(usual: Floats, before: Floats) -> list[str]:

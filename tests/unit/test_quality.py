@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import polars as pl
 
+from jobs.drift.due import Week
 from jobs.drift.quality import Source, broken, hardly_any, repeated, sources, volume
+from jobs.drift.weeks import Span
 from tests.drift_factory import LIKE, Weeks, claims_like
 
 
@@ -53,6 +56,16 @@ def test_volume_goes_by_what_is_usual() -> None:
     assert volume([], [5]).verdict == volume([10], [90]).verdict == volume(usual, [50, 51]).verdict == "ok"
     assert [measure.verdict for measure in hardly_any(usual, 9)] == ["stop"]
     assert hardly_any(usual, 10) == hardly_any([40] * 9, 0) == hardly_any([], 0) == []
+
+
+def test_weeks_without_claims_are_usual_where_claims_bear_firsts_of_months() -> None:
+    """A week without any is no fault where most weeks learnt from had none."""
+    at = datetime(2025, 1, 1, tzinfo=UTC)
+    monthly = Span([Week(place, 900, at) for place in (-12, -8, -4, 0, 3)], at)
+    assert monthly.usual == [900, 0, 0, 0] * 3 + [900]
+    assert hardly_any(monthly.usual, 0) == []
+    assert volume(monthly.usual, [900, 0, 0, 0]).verdict == "ok"
+    assert Span([], at).usual == []
 
 
 def test_repeated_claims_are_told() -> None:
