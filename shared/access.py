@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 from typing import TYPE_CHECKING
-
-import polars as pl
 
 from shared.choreography import STAGES
 from shared.contract import PHOTOS_REUSED, Contract
 from shared.contract_parts import POSTGRES_TYPES
 from shared.grants import role
-from shared.past import entities, of_entity, usual_amount
+from shared.past import composed, entities, of_entity
 
 if TYPE_CHECKING:
     from shared.database import Database
@@ -94,8 +91,7 @@ def shown_columns(contract: Contract) -> list[str]:
 
 def made_from(contract: Contract, columns: set[str]) -> set[str]:
     """Columns, and derived ones that read any of them."""
-    read = {name: set(pl.sql_expr(derived.sql).meta.root_names()) for name, derived in contract.derived.items()}
-    return columns | {name for name, inputs in read.items() if inputs & columns}
+    return columns | {name for name, derived in contract.derived.items() if derived.inputs & columns}
 
 
 def shown_features(contract: Contract) -> list[str]:
@@ -103,18 +99,12 @@ def shown_features(contract: Contract) -> list[str]:
 
     Of a personal or ignored column its history is shown, which is a count or a rate; of a sensitive one not even that.
     """
-    roles, shown = contract.roles, shown_columns(contract)
-    dates = [name for name in shown if contract.dtype(name) in ("date", "datetime")]
-    sensitive = made_from(contract, set(roles.sensitive))
-    dated = [*dates, *({roles.event_time} - {None} - sensitive)]
-    features = [*shown, *(f"days from {name}" for name in dates), *(f"weekday of {name}" for name in dated)]
-    features += [f"days from {one} to {other}" for one, other in combinations(dates, 2)]
-    for entity in entities(contract):
-        if entity not in sensitive:
-            features += [name for name, _ in of_entity(contract, entity).values()]
-    if usual_amount(contract) and {roles.amount, roles.kind} <= {*shown}:
-        features.append(f"{roles.amount}, times the usual of its {roles.kind}")
-    return [*features, *([PHOTOS_REUSED] if contract.photos else [])]
+    sensitive = made_from(contract, set(contract.roles.sensitive))
+    histories = [of_entity(contract, entity) for entity in entities(contract) if entity not in sensitive]
+    told = [name for history in histories for name, _ in history.values()]
+    shown = shown_columns(contract)
+    event = [name for name in (contract.roles.event_time,) if name and name not in sensitive]
+    return [*shown, *composed(contract, [*shown, *event]), *told, *([PHOTOS_REUSED] if contract.photos else [])]
 
 
 def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
 
-import polars as pl
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from shared.contract_parts import Column, Derived, DType, File, Label, Outcomes, Part, Pull, Reference, Share
@@ -58,7 +57,7 @@ class Features(Part):
     """What train may look at beyond its own rules."""
 
     allow: dict[str, Annotated[str, Field(min_length=10)]] = Field(default={})
-    """Columns let in though train suspects them, each with the reason."""
+    """Columns, or features as train names them, let in though it suspects them, each with the reason."""
 
 
 class Gates(Part):
@@ -210,8 +209,7 @@ class Contract(Part):
     def personal(self) -> set[str]:
         """Columns called personal, and derived ones that are made from them: stored as pseudonyms."""
         personal = set(self.roles.pii)
-        made = {name: set(pl.sql_expr(derived.sql).meta.root_names()) for name, derived in self.derived.items()}
-        return personal | {name for name, inputs in made.items() if inputs & personal}
+        return personal | {name for name, derived in self.derived.items() if derived.inputs & personal}
 
     def dtype(self, column: str) -> DType:
         """Dtype of a column as it is stored."""

@@ -167,3 +167,11 @@ class Derived(Part):
     """Unit, such as EUR."""
     meaning: str = ""
     """In words."""
+
+    @property
+    def inputs(self) -> set[str]:
+        """Columns that it reads; none where its SQL cannot be parsed, as it may be until all mistakes are told."""
+        try:
+            return set(pl.sql_expr(self.sql).meta.root_names())
+        except pl.exceptions.PolarsError:
+            return set()

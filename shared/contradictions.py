@@ -12,7 +12,7 @@ import polars as pl
 
 from shared.contract import RESERVED, Contract
 from shared.contract_parts import POLARS_DTYPES, Column
-from shared.past import past_of
+from shared.past import composed, past_of
 
 Key = tuple[str, ...]
 """Path of a key in the document."""
@@ -78,9 +78,10 @@ def _role_mistakes(contract: Contract) -> Iterator[Mistake]:
             yield Mistake(("roles", role), f"'{name}' is personal, and stored as a pseudonym that tells nothing")
     if roles.claimant in known and (roles.claimant not in contract.columns or roles.claimant not in roles.pii):
         yield Mistake(("roles", "claimant"), f"'{roles.claimant}' must be a column of the claims file that pii names")
+    learnt = {*known, *past_of(contract), *composed(contract, contract.stored)}
     for name in contract.features.allow:
-        if name not in known:
-            yield _unknown(("features", "allow", name), name, known)
+        if name not in learnt:
+            yield Mistake(("features", "allow", name), f"no column or feature '{name}'{meant(name, learnt)}")
     yield from _past_mistakes(contract)
 
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import polars as pl
-
 from shared.contract import PHOTOS_REUSED, Contract
 from shared.contract_parts import Derived
 from shared.features import Feature
@@ -112,8 +110,7 @@ def _sensitive(contract: Contract) -> set[str]:
     made = {
         name
         for name, column in contract.known.items()
-        if isinstance(column, Derived)
-        and set(pl.sql_expr(column.sql).meta.root_names()) & set(contract.roles.sensitive)
+        if isinstance(column, Derived) and column.inputs & set(contract.roles.sensitive)
     }
     return made | set(contract.roles.sensitive)
 

@@ -9,6 +9,7 @@ import pytest
 
 from shared.contract import Contract, load
 from shared.errors import ConfigError
+from shared.features import features_of
 from shared.past import past_of
 from tests.factories import MOTOR, ROOT
 
@@ -115,6 +116,33 @@ def test_what_has_no_history(tmp_path: Path, roles: str, says: str) -> None:
     text = MOTOR.replace('label = "fraud"', f'label = "fraud"\n{roles}')
     (problem,) = _problems(tmp_path, text + 'miles = { dtype = "integer", unit = "miles" }\n')
     assert says in problem
+
+
+def test_any_feature_may_be_let_in(tmp_path: Path) -> None:
+    """Train may suspect a column, or what it makes of several; each can be let in by its name, and no other."""
+    roles = 'label = "fraud"\namount = "amount"\nkind = "peril"\nentities = ["note"]'
+    text = MOTOR.replace('label = "fraud"', roles).replace("[columns]", "[features]\nallow = { {} }\n\n[columns]")
+    why = ' = "we know better"'
+
+    def allowing(*names: str) -> str:
+        return text.replace("{}", ", ".join(f'"{name}"{why}' for name in names))
+
+    (tmp_path / "contract.toml").write_text(allowing("count"))
+    offered = [feature.name for feature in features_of(load(tmp_path / "contract.toml"))]
+    assert {"days from seen_at", "weekday of lost_on", "amount, times the usual of its peril"} < {*offered}
+    (tmp_path / "contract.toml").write_text(allowing(*offered))
+    assert list(load(tmp_path / "contract.toml").features.allow) == offered
+    (problem,) = _problems(tmp_path, allowing("weekday of lost_at"))
+    assert "no column or feature 'weekday of lost_at'; did you mean 'weekday of lost_on'?" in problem
+
+
+def test_sql_that_is_none_is_told_beside_other_mistakes(tmp_path: Path) -> None:
+    """Also where what a derived column reads decides about it: whether it is personal, or may be let in."""
+    text = MOTOR.replace('label = "fraud"', 'label = "fraud"\npii = ["note"]\nentities = ["note"]\nclaimant = "note"')
+    text = text.replace("[columns]", '[features]\nallow = { nothing = "we know better" }\n\n[columns]')
+    told = _problems(tmp_path, text + '\n[derived]\nodd = { dtype = "number", sql = "amount ++ ((" }\n')
+    assert any("derived.odd.sql: unable to parse" in problem for problem in told)
+    assert any("no column or feature 'nothing'" in problem for problem in told)
 
 
 def test_names_of_the_past_are_taken(tmp_path: Path) -> None:
