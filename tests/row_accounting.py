@@ -44,7 +44,7 @@ NOTHING = {
         """,
 }
 """Queries that must find nothing."""
-OWN = {"file_id", "outcome_id", "run_id", "etag", "picture_id"}
+OWN = {"file_id", "outcome_id", "run_id", "etag", "picture_id", "entered_at"}
 """Columns in which two loads of the same files may differ."""
 
 
