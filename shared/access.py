@@ -14,7 +14,8 @@ from shared.choreography import STAGES
 from shared.contract import PHOTOS_REUSED, Contract
 from shared.contract_parts import POSTGRES_TYPES
 from shared.grants import role
-from shared.past import composed, entities, of_entity
+from shared.offered import composed
+from shared.past import entities, of_entity
 
 if TYPE_CHECKING:
     from shared.database import Database
@@ -85,13 +86,8 @@ def shown_columns(contract: Contract) -> list[str]:
     Nor one that is made from a sensitive or personal one. The claim's id and time are shown beside them.
     """
     roles = contract.roles
-    hidden = {roles.id, roles.event_time, *roles.ignore} | made_from(contract, {*roles.sensitive, *roles.pii})
+    hidden = {roles.id, roles.event_time, *roles.ignore} | contract.made_from({*roles.sensitive, *roles.pii})
     return [name for name in contract.stored if name not in hidden]
-
-
-def made_from(contract: Contract, columns: set[str]) -> set[str]:
-    """Columns, and derived ones that read any of them."""
-    return columns | {name for name, derived in contract.derived.items() if derived.inputs & columns}
 
 
 def shown_features(contract: Contract) -> list[str]:
@@ -99,7 +95,7 @@ def shown_features(contract: Contract) -> list[str]:
 
     Of a personal or ignored column its history is shown, which is a count or a rate; of a sensitive one not even that.
     """
-    sensitive = made_from(contract, set(contract.roles.sensitive))
+    sensitive = contract.made_from(contract.roles.sensitive)
     histories = [of_entity(contract, entity) for entity in entities(contract) if entity not in sensitive]
     told = [name for history in histories for name, _ in history.values()]
     shown = shown_columns(contract)
@@ -133,7 +129,7 @@ def bodies(contract: Contract) -> Iterator[tuple[str, str, str, str]]:
 
 def related_entities(contract: Contract) -> list[str]:
     """Entities by which claims are told to be related: none that is sensitive."""
-    sensitive = made_from(contract, set(contract.roles.sensitive))
+    sensitive = contract.made_from(contract.roles.sensitive)
     return [entity for entity in entities(contract) if entity not in sensitive]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Self
@@ -208,8 +208,11 @@ class Contract(Part):
     @cached_property
     def personal(self) -> set[str]:
         """Columns called personal, and derived ones that are made from them: stored as pseudonyms."""
-        personal = set(self.roles.pii)
-        return personal | {name for name, derived in self.derived.items() if derived.inputs & personal}
+        return self.made_from(self.roles.pii)
+
+    def made_from(self, columns: Collection[str]) -> set[str]:
+        """Some columns, and derived ones that read any of them."""
+        return {*columns, *(name for name, derived in self.derived.items() if not derived.inputs.isdisjoint(columns))}
 
     def dtype(self, column: str) -> DType:
         """Dtype of a column as it is stored."""

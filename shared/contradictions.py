@@ -12,7 +12,8 @@ import polars as pl
 
 from shared.contract import RESERVED, Contract
 from shared.contract_parts import POLARS_DTYPES, Column
-from shared.past import composed, past_of
+from shared.offered import composed
+from shared.past import past_of
 
 Key = tuple[str, ...]
 """Path of a key in the document."""

@@ -50,7 +50,7 @@ class LevelCodes:
         return cls._of(hashes, np.array([*range(FIRST_BIN, FIRST_BIN + len(levels)), MISSING], np.float32))
 
     @classmethod
-    def _of(cls, hashes: Hashes, codes: NDArray[np.float32]) -> Self:
+    def _of(cls, hashes: Hashes, codes: Float32s) -> Self:
         least = int(_SPREAD * hashes.size - 1).bit_length()
         widths = range(least, max(least, _BITS) + 1)
         bits = max(widths, key=lambda bits: np.unique(hashes >> np.uint64(64 - bits)).size)  # of the best, the least

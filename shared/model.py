@@ -64,9 +64,10 @@ class Model:
         """Log odds of fraud, of shape (n,), rows as they came."""
         if known.is_empty():
             return np.empty(0)
-        return self._calibrated(reduce(np.add, (part.margin(known, threads) for part in self.parts)) / len(self.parts))
+        return self._calibrated([part.margin(known, threads) for part in self.parts])
 
-    def _calibrated(self, mean: Floats) -> Floats:
+    def _calibrated(self, margins: Sequence[Floats]) -> Floats:
+        mean = reduce(np.add, margins) / len(margins)  # of one part, np.mean would copy it first
         return np.asarray(self.calibration.slope * mean + self.calibration.intercept)
 
     def fraud_probability(self, known: pl.DataFrame, threads: int) -> Floats:
@@ -89,7 +90,7 @@ class Model:
             for part in self.parts
         ]
         margins, shares = zip(*told, strict=True)
-        probability = _probability(self._calibrated(np.mean(margins, axis=0)))
+        probability = _probability(self._calibrated(margins))
         return probability, self.calibration.slope * np.mean(shares, axis=0)
 
     def save(self, folder: Path) -> None:

@@ -5,9 +5,6 @@ They come from claims that happened before it and from outcomes that were known 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from itertools import combinations
-
 from shared.contract import PHOTOS_REUSED, Contract
 from shared.contract_parts import DType
 
@@ -57,15 +54,3 @@ def usual_amount(contract: Contract) -> str | None:
     """Column of the usual amount of a claim's kind, or None where the contract does not ask for it."""
     roles = contract.roles
     return f"{roles.kind}: usual {roles.amount}" if roles.event_time and roles.kind and roles.amount else None
-
-
-def composed(contract: Contract, columns: Collection[str]) -> list[str]:
-    """Names of features that are made from some columns beside these themselves; see :mod:`shared.features`."""
-    roles = contract.roles
-    dated = [name for name in columns if contract.dtype(name) in ("date", "datetime")]
-    dates = [name for name in dated if name != roles.event_time]
-    named = [*(f"days from {name}" for name in dates), *(f"weekday of {name}" for name in dated)]
-    named += [f"days from {one} to {other}" for one, other in combinations(dates, 2)]
-    if usual_amount(contract) and {roles.amount, roles.kind} <= {*columns}:
-        named.append(f"{roles.amount}, times the usual of its {roles.kind}")
-    return named

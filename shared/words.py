@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from shared.contract import PHOTOS_REUSED, Contract
-from shared.contract_parts import Derived
 from shared.features import Feature
 from shared.past import MOST_CLAIMS, SHARERS, WINDOW_DAYS, entities, of_entity, usual_amount
 
@@ -74,7 +73,7 @@ class Words:
 
 def words_of(feature: Feature, contract: Contract) -> Words:
     """Find words for a feature, from what the contract says of the columns that it is made from."""
-    hidden = bool(set(feature.sources) & _sensitive(contract))
+    hidden = not contract.made_from(contract.roles.sensitive).isdisjoint(feature.sources)
     one, *others = (_meaning(contract, source) for source in feature.sources)
     past = _of_past(contract).get(feature.name)
     if past is not None:
@@ -103,16 +102,6 @@ def share(part: float) -> str:
     """
     percent = 100 * part
     return f"{percent:.0f} %" if percent >= 9.95 else f"{percent:.2g} %"
-
-
-def _sensitive(contract: Contract) -> set[str]:
-    """Columns watched for bias, and those that are derived from them."""
-    made = {
-        name
-        for name, column in contract.known.items()
-        if isinstance(column, Derived) and column.inputs & set(contract.roles.sensitive)
-    }
-    return made | set(contract.roles.sensitive)
 
 
 def _of_past(contract: Contract) -> Mapping[str, Words]:

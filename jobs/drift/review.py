@@ -142,7 +142,7 @@ def _faults(state: Watch) -> list[Measure]:
     job = state.job
     weeks = newest(state.span.later, job.contract.drift.min_claims)
     faults = []
-    if weeks and state.span.usual:
+    if weeks and state.span.learnt:
         columns = state.columns(weeks)
         faults += _broken(state, columns, state.summed_up(columns, weeks))
     if job.contract.roles.event_time:  # else a claim's week is that of its file

@@ -34,14 +34,14 @@ know is either less pure or less rare."""
 TIME_BOUND_ENTROPY = 0.15
 TIME_BINS = 12
 TIME_BLOCK = 50
-WEEKS_APART = 28
-"""Days of a stretch in which weekdays have to come again: of dates that are firsts of a month, no two are in one."""
 TIME_SHUFFLES = 3
 TIME_SHUFFLES_MORE = 100
 TIME_Z = 5.0
 """Of the vehicle claims' columns the calendar ones reach 0.22 to 1.0, the next 0.03; without the former a model of 1994
 holds in 1995. In a small book, or of a rare level, chance alone often explains as much: so the day must explain
 more than of any of 100 shuffled columns, by five standard deviations."""
+WEEKDAY_BLOCK = 28
+"""Days of a block within which weekdays have to vary: where dates are firsts of a month, no two differ in one."""
 
 
 _Level = tuple[str, int, int]
@@ -132,7 +132,7 @@ def time_bound(
     """
     random = np.random.default_rng(seed)
     half, usual = days.size // 2, usual_amount(contract)
-    clocks, later, weeks = _clocks(days), _clocks(days[half:]), [((days - days.min(initial=0)) // WEEKS_APART)]
+    clocks, later, weeks = _clocks(days), _clocks(days[half:]), [((days - days.min(initial=0)) // WEEKDAY_BLOCK)]
     findings = list[Finding]()
     for feature in features:
         if barred(feature, findings):
